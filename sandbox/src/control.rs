@@ -1,0 +1,197 @@
+//! Calls that Stripe does not have: counters, the request log, and what a test wants to go wrong.
+//!
+//! They need no key. The sandbox takes test cards only, so that there is nothing behind them to protect but a test.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{faults::Fault, resources::refunds, server::Sandbox, work::Work};
+
+/// Lines of the log in one answer.
+const LOG_LINES_MAX: usize = 10_000;
+
+pub(crate) fn router() -> Router<Arc<Sandbox>> {
+    Router::new()
+        .route("/_sandbox/stats", get(stats))
+        .route("/_sandbox/keys", get(key))
+        .route("/_sandbox/log", get(log))
+        .route("/_sandbox/control", get(settings).post(control))
+        .route("/_sandbox/reset", post(reset))
+        .route("/_sandbox/health", get(|| async { Json(json!({"status": "ok"})) }))
+}
+
+/// The counters, and how many orders (by `metadata[order]`) hold more than one charge that is not refunded.
+async fn stats(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
+    let charges = sandbox.store.charges.all();
+    let succeeded = charges.iter().filter(|charge| charge.succeeded()).count();
+    let mut per_order: HashMap<&str, u32> = HashMap::new();
+    for charge in charges.iter().filter(|charge| charge.succeeded() && !charge.refunded()) {
+        if let Some(order) = charge.metadata.get("order") {
+            *per_order.entry(order).or_default() += 1;
+        }
+    }
+    Json(json!({
+        "charges_succeeded": succeeded,
+        "charges_declined": charges.len() - succeeded,
+        "refunds": sandbox.store.refunds.len(),
+        "payment_intents": sandbox.store.payment_intents.len(),
+        "idempotent_replays": sandbox.keys.replays(),
+        "throttled": sandbox.budget.throttled(),
+        "orders_charged_more_than_once": per_order.values().filter(|count| **count > 1).count(),
+        "orders_charged": per_order.len(),
+        "requests": sandbox.log.requests(),
+        "answers_held": sandbox.faults.held(),
+        "webhooks_delivered": sandbox.webhooks.delivered.load(Ordering::Relaxed),
+        "webhook_tries_failed": sandbox.webhooks.failed_tries.load(Ordering::Relaxed),
+    }))
+}
+
+#[derive(Deserialize)]
+struct KeyQuery {
+    key: String,
+}
+
+/// `?key=…`: what happened under one idempotency key.
+async fn key(State(sandbox): State<Arc<Sandbox>>, Query(query): Query<KeyQuery>) -> Response {
+    match sandbox.keys.counts(&query.key) {
+        Some(counts) => Json(counts).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "no request with this idempotency key was seen"),
+    }
+}
+
+#[derive(Deserialize)]
+struct LogQuery {
+    limit: Option<usize>,
+}
+
+/// `?limit=…`: the last requests, newest last.
+async fn log(State(sandbox): State<Arc<Sandbox>>, Query(query): Query<LogQuery>) -> Json<Value> {
+    let limit = query.limit.unwrap_or(100).min(LOG_LINES_MAX);
+    Json(json!({"requests": sandbox.log.last(limit)}))
+}
+
+/// What can be set; whatever is absent stays as it is.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// As in `SANDBOX_LATENCY`.
+    latency: Option<String>,
+    /// Requests per endpoint and second; 0: any number.
+    rate_limit: Option<u32>,
+    /// Faults to add.
+    faults: Vec<Fault>,
+    /// Removes the faults that wait, before others are added.
+    clear_faults: bool,
+    /// Lets held answers go.
+    release: bool,
+    webhooks: Option<WebhookSettings>,
+    /// Gives refunds that are pending, or about to fail, their last state.
+    settle_refunds: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct WebhookSettings {
+    /// The next events that are not delivered.
+    drop: Option<u32>,
+    /// The next events that are delivered twice.
+    duplicate: Option<u32>,
+    /// `true` holds events back; `false` releases them, newest first.
+    hold: Option<bool>,
+}
+
+async fn settings(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
+    Json(json!({"faults": sandbox.faults.waiting(), "answers_held": sandbox.faults.held()}))
+}
+
+async fn control(State(sandbox): State<Arc<Sandbox>>, body: String) -> Response {
+    let settings: Settings = match serde_json::from_str(&body) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match apply(&sandbox, settings).await {
+        Ok(()) => Json(json!({"ok": true})).into_response(),
+        Err(message) => refuse(StatusCode::BAD_REQUEST, &message),
+    }
+}
+
+async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String> {
+    if let Some(text) = settings.latency {
+        let latency = text.parse().map_err(|error: crate::LatencyError| error.to_string())?;
+        *sandbox.latency.write() = latency;
+    }
+    if let Some(limit) = settings.rate_limit {
+        sandbox.budget.set(Some(limit));
+    }
+    if settings.clear_faults {
+        sandbox.faults.clear();
+    }
+    for fault in settings.faults {
+        if !sandbox.faults.add(fault) {
+            return Err("too many faults wait already".to_owned());
+        }
+    }
+    if settings.release {
+        sandbox.faults.release();
+    }
+    if let Some(webhooks) = settings.webhooks {
+        if let Some(count) = webhooks.drop {
+            sandbox.webhooks.drop_next.store(count, Ordering::Relaxed);
+        }
+        if let Some(count) = webhooks.duplicate {
+            sandbox.webhooks.duplicate_next.store(count, Ordering::Relaxed);
+        }
+        if let Some(hold) = webhooks.hold {
+            sandbox.webhooks.hold(sandbox, hold);
+        }
+    }
+    if settings.settle_refunds {
+        settle_refunds(sandbox).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+async fn settle_refunds(sandbox: &Arc<Sandbox>) -> anyhow::Result<()> {
+    let open = sandbox.store.refunds.all().into_iter().filter(|refund| refund.settles_to.is_some());
+    for refund in open {
+        let held = sandbox.locks.hold(vec![refunds::lock_for(&refund)]).await;
+        let mut work = Work::new(&sandbox.store, &sandbox.origin);
+        refunds::settle(&mut work, &refund.id);
+        let Work { batch, events, .. } = work;
+        sandbox.store.commit(batch).await?;
+        drop(held);
+        sandbox.webhooks.send(sandbox, events);
+    }
+    Ok(())
+}
+
+/// Forgets every object, answer, fault and counter. The latency and the limit go back to what the sandbox began with.
+async fn reset(State(sandbox): State<Arc<Sandbox>>) -> Response {
+    sandbox.faults.clear();
+    sandbox.webhooks.clear();
+    if let Err(error) = sandbox.store.clear().await {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+    }
+    sandbox.keys.clear();
+    sandbox.budget.clear();
+    sandbox.budget.set(sandbox.config.rate_limit);
+    *sandbox.latency.write() = sandbox.config.latency;
+    sandbox.log.clear();
+    Json(json!({"ok": true})).into_response()
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({"error": message}))).into_response()
+}

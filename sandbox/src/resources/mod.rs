@@ -1,0 +1,14 @@
+//! The endpoints, one file per kind of object. `routes` is their table.
+
+mod charges;
+mod customers;
+mod events;
+pub(crate) mod instrument;
+mod intent_params;
+mod intents;
+mod lists;
+mod methods;
+pub(crate) mod payments;
+pub(crate) mod refunds;
+pub(crate) mod routes;
+mod webhook_endpoints;

@@ -1,0 +1,338 @@
+//! Every setting, read once from the environment and checked before a port is bound.
+//!
+//! [`SETTINGS`] is the documentation: `stampede --help` prints it, and a test holds `.env.sample` to it. A value that
+//! cannot be understood names its variable, and the process does not start. Secrets have no `Debug` of their own.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Name, default (empty: none) and meaning of every setting.
+pub const SETTINGS: [(&str, &str, &str); 22] = [
+    ("BIND", "127.0.0.1:3000", "address and port of the shop"),
+    (
+        "PUBLIC_URL",
+        "",
+        "how shoppers reach the shop, as https://tickets.example.com; cookies are Secure when it is https",
+    ),
+    ("DATA_DIR", "./data", "where the embedded ledger, the sandbox and the session secret are kept"),
+    ("DATABASE_URL", "", "ledger in PostgreSQL (postgres://…) or in another SQLite file (sqlite://…)"),
+    ("REDIS_URL", "", "stock, queue and rooms shared by several processes; this version has none of that yet"),
+    ("STRIPE_SECRET_KEY", "", "sk_…: charge at Stripe instead of at the built-in sandbox"),
+    ("STRIPE_PUBLISHABLE_KEY", "", "pk_…: for the page; needed together with the secret key"),
+    ("STRIPE_WEBHOOK_SECRET", "", "whsec_…, comma-separated while rotating"),
+    ("STRIPE_API_BASE", "", "any Stripe-compatible server, as http://127.0.0.1:12111"),
+    (
+        "STRIPE_RATE_PER_SECOND",
+        "",
+        "charges a second; default 25 with a secret key, unlimited with the sandbox; 0 is unlimited",
+    ),
+    ("SESSION_SECRET", "", "signs cookies and tokens, 32 characters or more; made and kept in DATA_DIR when not set"),
+    ("WORKER_CONCURRENCY", "100", "charges under way at the same time in this process"),
+    ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
+    ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
+    ("SANDBOX_RATE_LIMIT", "", "requests a second and endpoint that the sandbox allows; no limit when not set"),
+    ("RETRY_SECONDS", "120", "after a decline the buyer has at least this long to try another card"),
+    ("ORDER_SECONDS", "900", "bound on the whole time that an order may wait for its buyer"),
+    ("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-For counts, comma-separated"),
+    ("LIMIT_LOOPBACK", "false", "apply the limits per client address to loopback addresses, too"),
+    ("DEMO", "true", "make the sale `demo` when there is no sale yet (embedded only)"),
+    ("LOG", "info,sea_orm_migration=warn", "tracing filter, as info,shared=debug"),
+    ("LOG_FORMAT", "text", "text or json"),
+];
+
+/// A value that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself; not for logs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Every setting, understood.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the shop listens.
+    pub bind: SocketAddr,
+    /// How shoppers reach it; `None` when it was not said.
+    pub public_url: Option<String>,
+    /// Where embedded things are kept.
+    pub data_dir: PathBuf,
+    /// The ledger's database; `None` is SQLite in the data directory.
+    pub database_url: Option<Secret>,
+    /// The Redis server.
+    pub redis_url: Option<Secret>,
+    /// Keys of a Stripe account; `None` is the sandbox.
+    pub stripe: Option<StripeKeys>,
+    /// Secrets of the webhook endpoint, all of which are accepted.
+    pub webhook_secrets: Vec<Secret>,
+    /// Another server than Stripe's.
+    pub stripe_api_base: Option<String>,
+    /// Charges a second; `None` is unlimited.
+    pub stripe_rate: Option<u32>,
+    /// Signs cookies and tokens.
+    pub session_secret: Option<Secret>,
+    /// Charges under way at the same time.
+    pub worker_concurrency: usize,
+    /// The sandbox's settings.
+    pub sandbox: SandboxSettings,
+    /// See [`crate::ledger::book::Terms::retry`].
+    pub retry: Duration,
+    /// See [`crate::ledger::book::Terms::order`].
+    pub order: Duration,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Whether loopback addresses are limited, too.
+    pub limit_loopback: bool,
+    /// Whether to make a demo sale when there is none.
+    pub demo: bool,
+    /// Tracing filter.
+    pub log: String,
+    /// Logs as JSON lines.
+    pub log_json: bool,
+}
+
+/// Keys of a Stripe account.
+#[derive(Clone, Debug)]
+pub struct StripeKeys {
+    /// `sk_…` or `rk_…`.
+    pub secret: Secret,
+    /// `pk_…`, which the page may know.
+    pub publishable: String,
+}
+
+/// The sandbox's settings, as the sandbox reads them.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Its latency, in its own notation.
+    pub latency: Option<String>,
+    /// Requests a second and endpoint.
+    pub rate_limit: Option<u32>,
+}
+
+/// What is wrong with the settings: a sentence each, naming the variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsError(pub Vec<String>);
+
+/// Reads values and collects complaints.
+struct Reader<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The value, or its default; `None` when there is neither. Empty counts as not set.
+    fn text(&self, name: &str) -> Option<String> {
+        let given = (self.get)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let default = SETTINGS.iter().find(|(known, ..)| *known == name).map(|(_, default, _)| (*default).to_owned());
+        debug_assert!(default.is_some(), "{name} is missing from SETTINGS");
+        given.or(default.filter(|default| !default.is_empty()))
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.wrong.push(format!("{name} should be {expected}"));
+        }
+        parsed
+    }
+
+    fn list<T: FromStr>(&mut self, name: &str, expected: &str) -> Vec<T> {
+        let text = self.text(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parsed: Result<Vec<T>, _> = parts.map(str::parse).collect();
+        parsed.unwrap_or_else(|_| {
+            self.wrong.push(format!("{name} should be {expected}"));
+            Vec::new()
+        })
+    }
+
+    fn check(&mut self, name: &str, value: Option<&str>, good: impl Fn(&str) -> bool, expected: &str) {
+        if value.is_some_and(|value| !good(value)) {
+            self.wrong.push(format!("{name} should be {expected}"));
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings from the process's environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::read(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads the settings from anywhere.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { get, wrong: Vec::new() };
+        let r = &mut reader;
+        let localhost = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = "an address and a port, as 127.0.0.1:3000";
+        let seconds = "a number of seconds";
+        let stripe = read_keys(r);
+        let default_rate = stripe.is_some().then_some(25);
+        let settings = Self {
+            bind: r.parsed("BIND", address).unwrap_or(localhost),
+            public_url: r.text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            data_dir: r.text("DATA_DIR").unwrap_or_default().into(),
+            database_url: r.text("DATABASE_URL").map(Secret),
+            redis_url: r.text("REDIS_URL").map(Secret),
+            webhook_secrets: r.list::<String>("STRIPE_WEBHOOK_SECRET", "").into_iter().map(Secret).collect(),
+            stripe_api_base: r.text("STRIPE_API_BASE").map(|url| url.trim_end_matches('/').to_owned()),
+            stripe_rate: r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0),
+            session_secret: r.text("SESSION_SECRET").map(Secret),
+            worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(1),
+            sandbox: SandboxSettings {
+                bind: r.parsed("SANDBOX_BIND", address).unwrap_or(localhost),
+                latency: r.text("SANDBOX_LATENCY"),
+                rate_limit: r.parsed("SANDBOX_RATE_LIMIT", "a number").filter(|rate| *rate > 0),
+            },
+            retry: Duration::from_secs(r.parsed("RETRY_SECONDS", seconds).unwrap_or(0)),
+            order: Duration::from_secs(r.parsed("ORDER_SECONDS", seconds).unwrap_or(0)),
+            trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses, comma-separated"),
+            limit_loopback: r.parsed("LIMIT_LOOPBACK", "true or false").unwrap_or(false),
+            demo: r.parsed("DEMO", "true or false").unwrap_or(false),
+            log: r.text("LOG").unwrap_or_default(),
+            log_json: r.text("LOG_FORMAT").as_deref() == Some("json"),
+            stripe,
+        };
+        settings.check(r);
+        if reader.wrong.is_empty() { Ok(settings) } else { Err(SettingsError(reader.wrong)) }
+    }
+
+    /// What cannot be seen from the form of a single value.
+    fn check(&self, r: &mut Reader<'_>) {
+        let http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        r.check("PUBLIC_URL", self.public_url.as_deref(), http, "an http:// or https:// address");
+        r.check("STRIPE_API_BASE", self.stripe_api_base.as_deref(), http, "an http:// or https:// address");
+        let database = self.database_url.as_ref().map(Secret::expose);
+        let known = |url: &str| ["postgres://", "postgresql://", "sqlite://"].iter().any(|kind| url.starts_with(kind));
+        r.check("DATABASE_URL", database, known, "postgres://… or sqlite://…");
+        let secret = self.session_secret.as_ref().map(Secret::expose);
+        r.check(
+            "SESSION_SECRET",
+            secret,
+            |secret| secret.len() >= 32,
+            "32 characters or more, as `openssl rand -hex 32` makes them",
+        );
+        let format = r.text("LOG_FORMAT");
+        r.check("LOG_FORMAT", format.as_deref(), |word| matches!(word, "text" | "json"), "text or json");
+        if !(1..=10_000).contains(&self.worker_concurrency) {
+            r.wrong.push("WORKER_CONCURRENCY should be a number from 1 to 10000".into());
+        }
+        if self.stripe.is_none() && self.stripe_api_base.is_some() {
+            r.wrong.push("STRIPE_API_BASE needs STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY".into());
+        }
+        if self.order < self.retry {
+            r.wrong.push("ORDER_SECONDS should not be less than RETRY_SECONDS".into());
+        }
+    }
+}
+
+fn read_keys(r: &mut Reader<'_>) -> Option<StripeKeys> {
+    let (secret, publishable) = (r.text("STRIPE_SECRET_KEY"), r.text("STRIPE_PUBLISHABLE_KEY"));
+    r.check(
+        "STRIPE_SECRET_KEY",
+        secret.as_deref(),
+        |key| key.starts_with("sk_") || key.starts_with("rk_"),
+        "sk_… or rk_…",
+    );
+    r.check("STRIPE_PUBLISHABLE_KEY", publishable.as_deref(), |key| key.starts_with("pk_"), "pk_…");
+    match (secret, publishable) {
+        (Some(secret), Some(publishable)) => Some(StripeKeys { secret: Secret(secret), publishable }),
+        (None, None) => None,
+        _ => {
+            r.wrong.push("STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are needed together".into());
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let find = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Settings::read(&find)
+    }
+
+    #[test]
+    fn no_setting_is_needed() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.bind.to_string(), "127.0.0.1:3000");
+        assert_eq!(settings.sandbox.bind.to_string(), "127.0.0.1:12111");
+        assert!(settings.stripe.is_none() && settings.stripe_rate.is_none() && settings.demo);
+    }
+
+    #[test]
+    fn the_sample_file_has_every_setting_and_no_other() {
+        let sample = include_str!("../../.env.sample");
+        let listed = sample.lines().filter_map(|line| line.strip_prefix('#')?.split_once('=')).map(|(name, _)| name);
+        let mut listed: Vec<&str> = listed.filter(|name| !name.contains(' ')).collect();
+        let mut known: Vec<&str> = SETTINGS.iter().map(|(name, ..)| *name).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_variable_and_all_are_told_at_once() {
+        let wrong = read(&[
+            ("BIND", "here"),
+            ("DATABASE_URL", "mysql://x"),
+            ("SESSION_SECRET", "short"),
+            ("WORKER_CONCURRENCY", "0"),
+            ("STRIPE_SECRET_KEY", "sk_test_x"),
+            ("LOG_FORMAT", "xml"),
+            ("TRUSTED_PROXIES", "10.0.0.1,proxy"),
+        ]);
+        let SettingsError(sentences) = wrong.unwrap_err();
+        for name in [
+            "BIND",
+            "DATABASE_URL",
+            "SESSION_SECRET",
+            "WORKER_CONCURRENCY",
+            "STRIPE_PUBLISHABLE_KEY",
+            "LOG_FORMAT",
+            "TRUSTED_PROXIES",
+        ] {
+            assert!(sentences.iter().any(|sentence| sentence.contains(name)), "{name} in {sentences:?}");
+        }
+    }
+
+    #[test]
+    fn keys_turn_to_the_real_stripe_at_its_default_rate_and_are_not_shown() {
+        let settings =
+            read(&[("STRIPE_SECRET_KEY", "sk_live_abc"), ("STRIPE_PUBLISHABLE_KEY", "pk_live_abc")]).unwrap();
+        assert_eq!(settings.stripe_rate, Some(25));
+        assert!(!format!("{settings:?}").contains("sk_live_abc"));
+        assert!(read(&[("STRIPE_SECRET_KEY", "pk_live_abc"), ("STRIPE_PUBLISHABLE_KEY", "pk_live_abc")]).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! The jobs that web and worker send one another: tagged with their version, and small.
+//!
+//! A job of the previous version must stay readable, since a deployment finds the queue full of them.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::order::{Order, Outcome};
+use crate::queue::Job;
+
+/// Charge an attempt of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum CreateCharge {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// The order.
+        order: Uuid,
+        /// The attempt's number.
+        attempt: u32,
+    },
+}
+
+impl CreateCharge {
+    /// The job for an order's current attempt.
+    #[must_use]
+    pub fn of(order: &Order) -> Self {
+        Self::V1 { order: order.id, attempt: order.attempt }
+    }
+}
+
+impl Job for CreateCharge {
+    const QUEUE: &'static str = "create_charge";
+
+    fn key(&self) -> String {
+        let Self::V1 { order, attempt } = self;
+        format!("{order}:{attempt}")
+    }
+}
+
+/// Settle what came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum ProcessResponse {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// The order.
+        order: Uuid,
+        /// The attempt's number.
+        attempt: u32,
+        /// What Stripe said.
+        outcome: Outcome,
+    },
+}
+
+impl Job for ProcessResponse {
+    const QUEUE: &'static str = "process_response";
+
+    fn key(&self) -> String {
+        let Self::V1 { order, attempt, .. } = self;
+        format!("{order}:{attempt}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_written_as_the_version_says_and_read_back() {
+        let charge = CreateCharge::V1 { order: Uuid::nil(), attempt: 2 };
+        let text = serde_json::to_string(&charge).unwrap();
+        assert_eq!(text, r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":2}"#);
+        assert_eq!(serde_json::from_str::<CreateCharge>(&text).unwrap(), charge);
+        let text = concat!(
+            r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"#,
+            r#""outcome":{"outcome":"processing","payment_intent":"pi_1"}}"#
+        );
+        let read: ProcessResponse = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+}

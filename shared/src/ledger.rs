@@ -1,0 +1,162 @@
+//! The ledger: the durable truth. Sales, orders, attempts, tickets, refunds, webhook inbox, outbox, audit trail.
+//!
+//! An order is here before its shopper hears 202 and before Stripe is called; everything else (stock, queue,
+//! rooms) can burn and is rebuilt from here.
+//!
+//! # One set of decisions, three stores
+//!
+//! Whether an order may be accepted, claimed or settled is decided by [`book::Book`], a pure in-memory page of the
+//! ledger. The memory ledger *is* one such book. The SQL ledger loads the rows that a group of operations speaks
+//! of into a book, lets it decide in order of arrival, and writes back what changed in the same transaction, under
+//! guards that hold even if the book had been wrong: a conditional update per tier, a unique index per hold, a
+//! compare-and-set on the version of each order. So the stores cannot come to differ in what they decide.
+//!
+//! # Group commit
+//!
+//! Concurrent operations share a transaction ([`sql`]); a member that loses, or whose row is broken, never sinks
+//! its neighbours.
+
+pub mod book;
+pub mod memory;
+pub mod outcome;
+pub mod records;
+pub mod sql;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::env::Timestamp;
+use crate::order::{Attempt, Order, Outcome, State, StoredRequest};
+use crate::sale::Sale;
+
+pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created};
+pub use records::{AuditEntry, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundState, SaleCounters};
+
+/// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
+/// unless said otherwise; read before answering.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the ledger failed: {0}")]
+pub struct LedgerError(pub String);
+
+/// Makes the exact request of an attempt, or says why there is none: it runs inside the claiming transaction, so
+/// that the bytes are stored before anything can be sent.
+pub type Prepare = fn(&Order, &Attempt) -> Result<StoredRequest, String>;
+
+/// What happens to an order: an outcome of an attempt, or a decision about the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Stripe was seen to say this about an attempt.
+    Observed {
+        /// The attempt's number.
+        attempt: u32,
+        /// What it said.
+        outcome: Outcome,
+    },
+    /// The buyer's time is over: begin to close.
+    TimeOver,
+    /// The event was called off: begin to close.
+    CalledOff,
+    /// A person says: charge it.
+    Approved {
+        /// Who, for the audit trail.
+        by: String,
+    },
+    /// A person says: call it off.
+    Rejected {
+        /// Who, for the audit trail.
+        by: String,
+    },
+}
+
+/// Which orders to list for the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// In one of the states that owe a charge (`accepted`, `charging`), unchanged since a time.
+    Owed {
+        /// Last changed before this.
+        since: Timestamp,
+    },
+    /// Waiting for a buyer whose time is over.
+    Due,
+    /// Closing, unchanged since a time.
+    Closing {
+        /// Last changed before this.
+        since: Timestamp,
+    },
+}
+
+/// The durable truth.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// The ledger's own clock, which every deadline of an order belongs to.
+    fn now(&self) -> Timestamp;
+
+    /// Answers when the ledger can read and write.
+    async fn ping(&self) -> Result<(), LedgerError>;
+
+    /// Accepts a purchase, or the next attempt of a declined one; safe to repeat.
+    async fn accept(&self, accept: Accept) -> Result<Accepted, LedgerError>;
+    /// A worker takes an attempt: `accepted → charging` by compare-and-set, and the exact request is stored.
+    async fn claim(&self, order: Uuid, attempt: u32, prepare: Prepare) -> Result<Claimed, LedgerError>;
+    /// Applies a change to an order; repeats change nothing.
+    async fn apply(&self, order: Uuid, change: Change) -> Result<Applied, LedgerError>;
+
+    /// One order.
+    async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError>;
+    /// Several orders; those that do not exist are left out.
+    async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError>;
+    /// A customer's orders, the newest first, at most `most`.
+    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError>;
+    /// One attempt.
+    async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError>;
+    /// Orders that something was left undone for, the oldest first, at most `most`.
+    async fn left(&self, what: Left, most: u32) -> Result<Vec<Order>, LedgerError>;
+    /// The audit trail of an order, the oldest first.
+    async fn audit(&self, order: Uuid) -> Result<Vec<AuditEntry>, LedgerError>;
+
+    /// Adds a sale.
+    async fn create_sale(&self, sale: Sale) -> Result<Created, LedgerError>;
+    /// All sales, the newest first.
+    async fn sales(&self) -> Result<Vec<Sale>, LedgerError>;
+    /// Steers a sale.
+    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError>;
+    /// How much of a sale was accepted and finished, for the place in the queue.
+    async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError>;
+
+    /// Begins a rebuild of the stock: bumps the sale's epoch, so that holds of the old one are refused from now on,
+    /// and reads what the stock must show. `None` when there is no such sale.
+    async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError>;
+    /// Reads what the stock must show, without changing anything.
+    async fn image(&self, sale: &str) -> Result<Option<Image>, LedgerError>;
+
+    /// Stores webhook events raw; `true` for each that was new.
+    async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError>;
+    /// Webhook events that were not handled yet, the oldest first.
+    async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError>;
+    /// Marks a webhook event as handled.
+    async fn event_handled(&self, id: &str) -> Result<(), LedgerError>;
+
+    /// What is owed to the outside, the oldest first.
+    async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError>;
+    /// Marks something owed as done.
+    async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError>;
+
+    /// Refunds that were not sent or not answered yet, the oldest first.
+    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError>;
+    /// Records what came of a refund.
+    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError>;
+}
+
+/// A ledger that is shared by everything in a process.
+pub type SharedLedger = Arc<dyn Ledger>;
+
+/// Whether an order in this state counts against its tiers' capacity.
+#[must_use]
+pub fn counts_against_capacity(state: State) -> bool {
+    !matches!(state, State::Expired | State::Canceled)
+}

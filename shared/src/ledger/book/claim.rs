@@ -1,0 +1,62 @@
+//! Claiming an attempt: the compare-and-set that lets one worker send, and the bytes that it will send.
+
+use uuid::Uuid;
+
+use super::{Book, Line, Moment};
+use crate::ledger::{Claimed, Prepare};
+use crate::order::state::{self, Event, Facts, Verdict};
+use crate::order::{Attempt, AttemptState, Order, State};
+use crate::stripe::StoredRequest;
+
+impl Book {
+    /// A worker takes an attempt.
+    pub fn claim(&mut self, at: Moment<'_>, id: Uuid, number: u32, prepare: Prepare) -> Claimed {
+        let Some(order) = self.orders.get(&id).cloned() else { return Claimed::Unknown };
+        let facts = Facts {
+            state: order.state,
+            closing: order.closing,
+            current_attempt: order.attempt == number,
+            paid_by_another: false,
+        };
+        match (state::apply(facts, Event::Claimed), self.attempts.get(&(id, number)).cloned()) {
+            // Taken before, by a worker that did not come back: the same bytes go out again.
+            (Verdict::Stays, Some(attempt)) if attempt.state == AttemptState::Sent && attempt.request.is_some() => {
+                Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: false }
+            }
+            // What was sent before a person looked is sent again as it was: its key goes with those bytes, and Stripe
+            // forgets the key by the first sending.
+            (Verdict::Moves(to, _), Some(mut attempt)) => match prepared(&order, &mut attempt, prepare) {
+                Ok(request) => {
+                    attempt.state = AttemptState::Sent;
+                    attempt.request = Some(request);
+                    attempt.first_sent_at = attempt.first_sent_at.or(Some(at.now));
+                    self.put_attempt(attempt.clone());
+                    let order = self.moved(at, order, to);
+                    self.audit(at, &order, Line::new("charging", "worker").attempt(number));
+                    Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: true }
+                }
+                Err(reason) => {
+                    attempt.state = AttemptState::Stuck;
+                    attempt.note = Some(reason.clone());
+                    self.put_attempt(attempt);
+                    let mut order = order;
+                    order.review = Some(reason.clone());
+                    let order = self.moved(at, order, State::Review);
+                    self.audit(at, &order, Line::new("review", "worker").attempt(number).note(reason));
+                    Claimed::Unpreparable(Box::new(order))
+                }
+            },
+            _ => Claimed::No(Box::new(order)),
+        }
+    }
+
+    fn moved(&mut self, at: Moment<'_>, mut order: Order, to: State) -> Order {
+        let from = order.state;
+        order.state = to;
+        self.put(at, order, Some(from))
+    }
+}
+
+fn prepared(order: &Order, attempt: &mut Attempt, prepare: Prepare) -> Result<StoredRequest, String> {
+    attempt.request.take().map_or_else(|| prepare(order, attempt), Ok)
+}

@@ -1,0 +1,214 @@
+//! Any ledger against the model: the memory ledger, which is the book itself. Both are driven with the same random
+//! operations; every answer, and everything that can be read in between, has to be the same, except for what each
+//! makes up on its own (ids of tickets and lines, and the time where a ledger has a clock of its own).
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{World, comparable, declined, demo, request, succeeded};
+use crate::env::{Seeded, Timestamp};
+use crate::ledger::book::Terms;
+use crate::ledger::memory::MemoryLedger;
+use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left};
+use crate::order::{Attempt, Order, Outcome};
+use crate::sale::PricedItem;
+
+/// What is done, to which order, and how: three small numbers, which shrink well.
+pub type Step = [u8; 3];
+
+/// Orders of one run.
+const ORDERS: usize = 8;
+
+/// Does the steps on an empty ledger and on the model, and compares. `clock` moves the time of both, if it is theirs.
+pub async fn agrees(world: &World, clock: Option<&Seeded>, steps: &[Step]) {
+    let model = MemoryLedger::new(world.env.clone(), Terms::default());
+    let both: [&dyn Ledger; 2] = [&*world.ledger, &model];
+    let basket = Basket::new(world);
+    let mut epoch = 1;
+    for ledger in both {
+        ledger.create_sale(demo(6, Some(4))).await.unwrap();
+    }
+    for (number, step) in steps.iter().enumerate() {
+        if step[0] % 16 == 15 {
+            if let Some(clock) = clock {
+                clock.advance(Duration::from_secs(40 * u64::from(step[2])));
+            }
+            continue;
+        }
+        let said = [act(both[0], &basket, epoch, *step).await, act(both[1], &basket, epoch, *step).await];
+        assert_eq!(said[0], said[1], "step {number}: {step:?} of {steps:?}");
+        epoch += u64::from(step[0] % 16 == 14 && step[1].is_multiple_of(4));
+        let seen = [look(both[0], &basket).await, look(both[1], &basket).await];
+        assert_eq!(seen[0], seen[1], "after step {number}: {step:?} of {steps:?}");
+    }
+    let told = [tell(both[0], &basket).await, tell(both[1], &basket).await];
+    assert_eq!(told[0], told[1], "in the end of {steps:?}");
+}
+
+/// What the buyers of a run may buy: two share a hold, all share three customers and two mail addresses.
+struct Basket(Vec<Accept>);
+
+impl Basket {
+    fn new(world: &World) -> Self {
+        let customers = [(); 3].map(|()| world.env.uuid_v4());
+        let shared_hold = world.env.uuid_v7();
+        let one = |n: usize| {
+            let (tier, amount) = if n.is_multiple_of(4) { ("vip", 9_900) } else { ("std", 2_500) };
+            let quantity = u32::try_from(1 + n % 3).unwrap();
+            let mut purchase = world.purchase(quantity);
+            purchase.items = vec![PricedItem { tier: tier.into(), quantity, amount }];
+            if n.is_multiple_of(5) {
+                purchase.items.push(PricedItem { tier: "std".into(), quantity: 1, amount: 2_500 });
+                purchase.items.dedup_by(|a, b| a.tier == b.tier);
+            }
+            if n >= ORDERS - 2 {
+                purchase.hold = shared_hold;
+            }
+            purchase.customer = customers[n % 3];
+            purchase.email = ["a.b+x@gmail.com", "c@example.com"][n % 2].into();
+            purchase
+        };
+        Self((0..ORDERS).map(one).collect())
+    }
+
+    fn of(&self, step: Step) -> &Accept {
+        &self.0[usize::from(step[1]) % ORDERS]
+    }
+}
+
+/// Does one step, and says what came of it.
+async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how]: Step) -> String {
+    let purchase = basket.of([what, which, how]);
+    let order = purchase.order;
+    let attempt = 1 + u32::from(how / 16) % 3;
+    let observe = |outcome| Change::Observed { attempt, outcome };
+    let payment_intent = format!("pi_{}_{}", which as usize % ORDERS, how % 2);
+    let change = match what % 16 {
+        0..=2 => return said_of_accept(ledger.accept(variant(purchase, epoch, how)).await.unwrap()),
+        3 | 4 => return said_of_claim(ledger.claim(order, attempt, request).await.unwrap()),
+        5 if how.is_multiple_of(8) => {
+            return said_of_claim(ledger.claim(order, attempt, |_, _| Err("cannot be made".into())).await.unwrap());
+        }
+        5 | 6 => {
+            let total: i64 = purchase.items.iter().map(|item| item.amount * i64::from(item.quantity)).sum();
+            observe(succeeded(&payment_intent, total - i64::from(how.is_multiple_of(11))))
+        }
+        7 => observe(declined()),
+        8 if how.is_multiple_of(2) => {
+            observe(Outcome::RequiresAction { payment_intent, client_secret: "secret".into() })
+        }
+        8 => observe(Outcome::Processing { payment_intent }),
+        9 => observe(Outcome::Canceled { payment_intent: Some(payment_intent) }),
+        10 => observe(Outcome::Stuck { reason: "nobody knows".into() }),
+        11 => Change::TimeOver,
+        12 => Change::CalledOff,
+        13 if how.is_multiple_of(2) => Change::Approved { by: "ops".into() },
+        13 => Change::Rejected { by: "ops".into() },
+        _ => return steer(ledger, which, how).await,
+    };
+    said_of_apply(ledger.apply(order, change).await.unwrap())
+}
+
+async fn steer(ledger: &dyn Ledger, which: u8, how: u8) -> String {
+    let control = match which % 4 {
+        0 => {
+            let image = ledger.begin_epoch("demo", "run").await.unwrap();
+            return format!("{:?}", image.map(comparable));
+        }
+        1 => Control::Pause,
+        2 => Control::AddStock { tier: "std".into(), quantity: u32::from(how % 2) },
+        _ => Control::Open,
+    };
+    format!("{:?}", ledger.control("demo", control, "ops").await.unwrap())
+}
+
+/// The purchase as it is sent this time: most often as it should be.
+fn variant(purchase: &Accept, epoch: u64, how: u8) -> Accept {
+    let mut purchase = Accept { epoch: Some(epoch), token: format!("tok_{}", how % 3), ..purchase.clone() };
+    match how % 16 {
+        13 => purchase.epoch = Some(epoch.wrapping_sub(1)),
+        14 => (purchase.epoch, purchase.items, purchase.sale) = (None, Vec::new(), String::new()),
+        15 => purchase.name = "Somebody Else".into(),
+        _ => {}
+    }
+    purchase
+}
+
+fn said_of_accept(accepted: Accepted) -> String {
+    match accepted {
+        Accepted::New(order) => format!("new {}", plain(order)),
+        Accepted::NextAttempt(order) => format!("next {}", plain(order)),
+        Accepted::Replay(order) => format!("replay {}", plain(order)),
+        Accepted::Ended(order) => format!("ended {}", plain(order)),
+        Accepted::NoAttemptsLeft(order) => format!("no attempts left {}", plain(order)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn said_of_claim(claimed: Claimed) -> String {
+    match claimed {
+        Claimed::Yes { order, attempt, first } => format!("yes {first} {} {}", plain(*order), plain_attempt(*attempt)),
+        Claimed::No(order) => format!("no {}", plain(*order)),
+        Claimed::Unpreparable(order) => format!("unpreparable {}", plain(*order)),
+        Claimed::Unknown => "unknown".into(),
+    }
+}
+
+fn said_of_apply(applied: Applied) -> String {
+    match applied {
+        Applied::Order { order, stock, changed } => format!("{changed} {stock:?} {}", plain(*order)),
+        Applied::Refused(order) => format!("refused {}", plain(*order)),
+        Applied::Unknown => "unknown".into(),
+    }
+}
+
+/// An order without what each ledger makes up on its own.
+fn plain(mut order: Order) -> String {
+    for (ticket, n) in order.tickets.iter_mut().zip(0_u128..) {
+        (ticket.id, ticket.code) = (Uuid::from_u128(n), String::new());
+    }
+    order.expires_at = order.expires_at.map(|at| Timestamp(at.0.saturating_sub(order.updated_at.0)));
+    (order.accepted_at, order.updated_at) = (Timestamp(0), Timestamp(0));
+    format!("{order:?}")
+}
+
+fn plain_attempt(mut attempt: Attempt) -> String {
+    attempt.first_sent_at = attempt.first_sent_at.map(|_| Timestamp(0));
+    serde_json::to_string(&attempt).unwrap()
+}
+
+/// What can be seen at any time.
+async fn look(ledger: &dyn Ledger, basket: &Basket) -> String {
+    let ids: Vec<Uuid> = basket.0.iter().map(|purchase| purchase.order).collect();
+    let orders: Vec<String> = ledger.orders(&ids).await.unwrap().into_iter().map(plain).collect();
+    let image = ledger.image("demo").await.unwrap().map(comparable);
+    let counters = ledger.counters("demo").await.unwrap();
+    format!("{orders:#?} {image:#?} {counters:?}")
+}
+
+/// The whole story.
+async fn tell(ledger: &dyn Ledger, basket: &Basket) -> String {
+    let mut told = String::new();
+    for purchase in &basket.0 {
+        for line in ledger.audit(purchase.order).await.unwrap() {
+            told += &format!("{} {:?} {:?} {:?} {}\n", line.what, line.attempt, line.version, line.note, line.by);
+        }
+        for number in 1..=3 {
+            told += &format!("{:?}\n", ledger.attempt(purchase.order, number).await.unwrap().map(plain_attempt));
+        }
+    }
+    let later = Timestamp(i64::MAX);
+    for what in [Left::Owed { since: later }, Left::Due, Left::Closing { since: later }] {
+        let mut left: Vec<Uuid> = ledger.left(what, 100).await.unwrap().iter().map(|order| order.id).collect();
+        left.sort_unstable();
+        told += &format!("{what:?} {left:?}\n");
+    }
+    let mut owed: Vec<String> = Vec::new();
+    owed.extend(ledger.outbox(100).await.unwrap().iter().map(|entry| format!("{} {}", entry.kind, entry.order)));
+    for refund in ledger.owed_refunds(100).await.unwrap() {
+        owed.push(format!("{} {} {} {}", refund.order, refund.payment_intent, refund.amount, refund.reason));
+    }
+    owed.sort_unstable();
+    format!("{told}{owed:#?}")
+}

@@ -1,0 +1,115 @@
+//! Two ledgers on one database, as two processes would have them.
+
+use futures::future::{join, join_all};
+
+use super::{World, request, succeeded, units};
+use crate::ledger::{Accept, Accepted, Change, Claimed, Control, InboxEvent};
+use crate::order::State;
+
+fn half(w: &[World; 2], n: usize) -> &World {
+    &w[n % 2]
+}
+
+pub(super) async fn what_one_has_written_the_other_reads(w: [World; 2]) {
+    let [one, other] = &w;
+    let one = one.clone().selling(10, None).await;
+    let order = one.new_order(&one.purchase(2)).await;
+    assert_eq!(other.stored(order.id).await, order);
+    assert!(matches!(other.claim(order.id, 1).await, Claimed::Yes { first: true, .. }));
+    assert!(matches!(one.claim(order.id, 1).await, Claimed::Yes { first: false, .. }));
+    let paid = one.observe(order.id, 1, succeeded("pi_1", 5_000)).await;
+    assert_eq!(other.stored(order.id).await, paid);
+    assert_eq!(other.ledger.control("demo", Control::Pause, "ops").await.unwrap(), crate::ledger::Controlled::Yes);
+    assert_eq!(one.accept(&one.purchase(1)).await, Accepted::Paused);
+    let image = other.ledger.begin_epoch("demo", "run").await.unwrap().unwrap();
+    assert_eq!((image.epoch, units(&image, "std")), (2, (2, 0)));
+}
+
+pub(super) async fn two_crowds_share_fifty_units(w: [World; 2]) {
+    w[0].clone().selling(50, Some(2)).await;
+    let purchases: Vec<Accept> = (0..200).map(|_| w[0].purchase(1)).collect();
+    let answers = join_all(purchases.iter().enumerate().map(|(n, p)| half(&w, n).accept(p))).await;
+    let mut places: Vec<i64> = Vec::new();
+    for answer in &answers {
+        match answer {
+            Accepted::New(order) => places.push(order.queue_number),
+            other => assert_eq!(*other, Accepted::SoldOut { tier: "std".into() }),
+        }
+    }
+    places.sort_unstable();
+    assert_eq!(places, (1..=50).collect::<Vec<i64>>());
+    assert_eq!(units(&w[1].image().await, "std"), (0, 50));
+}
+
+pub(super) async fn one_order_sent_through_both_is_new_once(w: [World; 2]) {
+    w[0].clone().selling(500, None).await;
+    let purchases: Vec<Accept> = (0..100).map(|_| w[0].purchase(1)).collect();
+    let send = |purchase| join(w[0].accept(purchase), w[1].accept(purchase));
+    for answers in join_all(purchases.iter().map(send)).await {
+        match answers {
+            (Accepted::New(new), Accepted::Replay(again)) | (Accepted::Replay(again), Accepted::New(new)) => {
+                assert_eq!(new, again);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(units(&w[0].image().await, "std"), (0, 100));
+}
+
+pub(super) async fn claims_and_outcomes_through_both_happen_once(w: [World; 2]) {
+    w[0].clone().selling(500, None).await;
+    let purchases: Vec<Accept> = (0..100).map(|_| w[0].purchase(1)).collect();
+    let buy = async |(n, purchase): (usize, &Accept)| {
+        half(&w, n).new_order(purchase).await;
+        let claim = |w: &World| {
+            let ledger = w.ledger.clone();
+            let order = purchase.order;
+            async move { ledger.claim(order, 1, request).await.unwrap() }
+        };
+        let firsts = match join(claim(&w[0]), claim(&w[1])).await {
+            (Claimed::Yes { first: a, .. }, Claimed::Yes { first: b, .. }) => u32::from(a) + u32::from(b),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(firsts, 1);
+        let change = Change::Observed { attempt: 1, outcome: succeeded(&format!("pi_{n}"), 2_500) };
+        join(w[0].apply(purchase.order, change.clone()), w[1].apply(purchase.order, change)).await;
+        let paid = half(&w, n).stored(purchase.order).await;
+        assert_eq!((paid.state, paid.version, paid.tickets.len()), (State::Paid, 3, 1));
+    };
+    join_all(purchases.iter().enumerate().map(buy)).await;
+    let image = w[0].image().await;
+    assert_eq!(units(&image, "std"), (100, 0));
+    let counters = w[1].ledger.counters("demo").await.unwrap().unwrap();
+    assert_eq!((counters.accepted, counters.finished), (100, 100));
+}
+
+pub(super) async fn orders_of_several_sales_do_not_wait_for_each_other_forever(w: [World; 2]) {
+    for slug in ["a", "b", "c"] {
+        let sale = crate::sale::Sale { slug: slug.into(), ..super::demo(1_000, Some(50)) };
+        w[0].ledger.create_sale(sale).await.unwrap();
+    }
+    // The same few customers everywhere, in every order.
+    let customers = [(); 4].map(|()| w[0].env.uuid_v4());
+    let purchase = |n: usize| Accept {
+        sale: ["a", "b", "c"][n % 3].into(),
+        customer: customers[(n * 7) % 4],
+        ..w[n % 2].purchase(1)
+    };
+    let purchases: Vec<Accept> = (0..150).map(purchase).collect();
+    let buy = async |(n, purchase): (usize, &Accept)| {
+        half(&w, n).new_order(purchase).await;
+        half(&w, n + 1).claim(purchase.order, 1).await;
+        half(&w, n).observe(purchase.order, 1, succeeded(&format!("pi_{n}"), 2_500)).await
+    };
+    let paid = join_all(purchases.iter().enumerate().map(buy)).await;
+    assert!(paid.iter().all(|order| order.state == State::Paid));
+}
+
+pub(super) async fn one_event_that_comes_to_both_is_new_once(w: [World; 2]) {
+    let event =
+        |n: i64| InboxEvent { id: format!("evt_{}", n / 2), received_at: crate::env::Timestamp(n), body: "{}".into() };
+    let store = async |n: i64| half(&w, usize::try_from(n).unwrap()).ledger.store_events(vec![event(n)]).await.unwrap();
+    let new = join_all((0..100).map(store)).await;
+    assert_eq!(new.iter().filter(|new| **new == [true]).count(), 50);
+    assert_eq!(w[0].ledger.unhandled_events(100).await.unwrap().len(), 50);
+}

@@ -1,0 +1,170 @@
+//! The ledger's lesser records: what it keeps besides sales, orders and attempts.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::env::Timestamp;
+use crate::money::Currency;
+use crate::sale::Item;
+
+/// One line of the append-only audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// The line's id; sorts by time.
+    pub id: Uuid,
+    /// The order it speaks of; `None` for a sale.
+    pub order: Option<Uuid>,
+    /// The sale it speaks of.
+    pub sale: String,
+    /// When, by the ledger's clock.
+    pub at: Timestamp,
+    /// What happened, as a machine word: `accepted`, `paid`, `stock_added`.
+    pub what: String,
+    /// The attempt that it concerns.
+    pub attempt: Option<u32>,
+    /// The order's version afterwards.
+    pub version: Option<i64>,
+    /// Particulars for a person; no token, no mail address.
+    pub note: Option<String>,
+    /// Who: `buyer`, `worker`, `sweep`, or an operator's name.
+    pub by: String,
+}
+
+/// A webhook event as it came, stored before it is answered.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxEvent {
+    /// Stripe's event id (`evt_…`).
+    pub id: String,
+    /// When it was stored, by the ledger's clock.
+    pub received_at: Timestamp,
+    /// The raw body.
+    pub body: String,
+}
+
+impl std::fmt::Debug for InboxEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InboxEvent({}, {} bytes not shown)", self.id, self.body.len())
+    }
+}
+
+/// Something that is owed to the outside, written in the same transaction as its cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// Its id; sorts by time.
+    pub id: Uuid,
+    /// What kind: `mail.tickets`, `mail.refunded`.
+    pub kind: String,
+    /// The order it concerns.
+    pub order: Uuid,
+    /// When it was written, by the ledger's clock.
+    pub created_at: Timestamp,
+}
+
+/// Money that goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Its id, which its idempotency key follows from.
+    pub id: Uuid,
+    /// The order.
+    pub order: Uuid,
+    /// The PaymentIntent that took the money.
+    pub payment_intent: String,
+    /// How much, in minor units.
+    pub amount: i64,
+    /// The currency of `amount`.
+    pub currency: Currency,
+    /// Why: `paid_late`, `paid_twice`, `amount_differs`.
+    pub reason: String,
+    /// Where it stands.
+    pub state: RefundState,
+    /// Stripe's id (`re_…`).
+    pub stripe_id: Option<String>,
+    /// When it was decided, by the ledger's clock.
+    pub created_at: Timestamp,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundState {
+    /// Not sent, or unanswered.
+    Owed,
+    /// Stripe has it and will say.
+    Pending,
+    /// Done.
+    Succeeded,
+    /// Stripe says that it cannot be done; a person has to look.
+    Failed,
+}
+
+impl RefundState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Owed, Self::Pending, Self::Succeeded, Self::Failed];
+
+    /// The word in the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owed => "owed",
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Counts for the place in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaleCounters {
+    /// Charges that were ever owed: the last queue number.
+    pub accepted: i64,
+    /// Charges that are owed no longer, however they ended.
+    pub finished: i64,
+}
+
+/// What the stock must show, read from the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The sale's slug.
+    pub sale: String,
+    /// The currency of its prices.
+    pub currency: Currency,
+    /// The sale's epoch.
+    pub epoch: u64,
+    /// Stopped by an operator.
+    pub paused: bool,
+    /// Per tier: id, capacity, and units of paid orders.
+    pub tiers: Vec<ImageTier>,
+    /// Orders that have stock but are not paid.
+    pub pins: Vec<ImagePin>,
+    /// Units per customer in paid orders, for the limits.
+    pub bought: Vec<(Uuid, Item)>,
+}
+
+/// One tier of an [`Image`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTier {
+    /// The tier's id.
+    pub id: String,
+    /// How many units there are.
+    pub capacity: u32,
+    /// Units of paid orders.
+    pub sold: u32,
+    /// Units that one customer may have.
+    pub max_per_customer: Option<u32>,
+}
+
+/// The stock of one order that is not paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePin {
+    /// The order.
+    pub order: Uuid,
+    /// Its hold.
+    pub hold: Uuid,
+    /// Whose it is.
+    pub customer: Uuid,
+    /// The order's version.
+    pub version: i64,
+    /// Its units.
+    pub items: Vec<crate::sale::PricedItem>,
+}

@@ -1,0 +1,274 @@
+//! The ledger in SQL: SQLite on one host, PostgreSQL for more, from one set of entities and migrations.
+//!
+//! # What a write is
+//!
+//! Callers hand their operations to one writer task, which makes many of them durable in one transaction: a disk
+//! that can wait for a few hundred flushes a second then carries tens of thousands of orders. Within it the rows
+//! that the group speaks of are loaded into a [`Book`](super::book::Book), which decides in order of arrival; what it
+//! changed is stored under guards of the database's own. An answer is sent when its transaction is on disk, never
+//! before. What happens when something fails on the way, the writer's module tells.
+//!
+//! Several ledgers may work on one database: processes of one host on a SQLite file, which take turns, or processes
+//! of many hosts on PostgreSQL, where a group locks its sales by slug and its orders by id.
+//!
+//! # The guards
+//!
+//! | what must not happen | guard |
+//! | --- | --- |
+//! | overselling | `committed = committed + n … BETWEEN 0 AND capacity`, and a check of the table |
+//! | two orders from one hold, or one order twice | unique; an insert that finds a row counts as not written |
+//! | a change on top of a state that is no more | compare-and-set on the order's version |
+//! | a token charged twice | unique per order |
+//! | tickets issued twice | unique per order and place |
+//! | history rewritten | triggers on the audit trail |
+//!
+//! A guard that fires means that something else was wrong: it is counted (`ledger_guard_fired_total`).
+
+mod clock;
+mod entities;
+mod failure;
+mod group;
+mod image;
+mod load;
+mod member;
+mod migrations;
+mod open;
+mod read;
+mod rows;
+mod statements;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, IsolationLevel, Statement, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::clock::Clock;
+use self::failure::Failure;
+use self::group::Desk;
+use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
+use super::book::Terms;
+use super::{
+    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
+    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters,
+};
+use crate::env::{Env, Timestamp};
+use crate::order::{Attempt, Order};
+use crate::sale::Sale;
+
+/// The ledger in SQL.
+pub struct SqlLedger {
+    env: Env,
+    clock: Clock,
+    readers: DatabaseConnection,
+    /// The way to the writer; taken out by [`Self::close`].
+    writer: Mutex<Option<mpsc::Sender<Member>>>,
+    /// The writer itself, to be waited for by [`Self::close`].
+    writing: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(test)]
+    faults: tests::Faults,
+}
+
+impl SqlLedger {
+    /// Opens the ledger at an address: `sqlite://path?mode=rwc` or `postgres://user:password@host:port/database`.
+    ///
+    /// A SQLite file is made and brought up to date by itself. A PostgreSQL database is not, since other processes
+    /// may be using it: [`Self::migrate`] does that, once, before they start.
+    ///
+    /// # Errors
+    /// A sentence that says which database could not be opened and why, without its password; for PostgreSQL also
+    /// when migrations are missing.
+    pub async fn connect(url: &str, env: Env, terms: Terms) -> Result<Self, LedgerError> {
+        let opened = open::open(url).await?;
+        let clock = Clock::default();
+        clock.compare(&opened.writer, &env).await?;
+        let (writer, asked) = mpsc::channel(writer::MOST_WAITING);
+        let desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms);
+        #[cfg(test)]
+        let faults = desk.faults.clone();
+        // Adapters may spawn; this is the ledger's one task. It ends when the ledger is dropped or closed.
+        let writing = tokio::spawn(writer::run(desk, asked));
+        Ok(Self {
+            env,
+            clock,
+            readers: opened.readers,
+            writer: Mutex::new(Some(writer)),
+            writing: Mutex::new(Some(writing)),
+            #[cfg(test)]
+            faults,
+        })
+    }
+
+    /// Brings the schema at an address up to date; repeats change nothing.
+    ///
+    /// # Errors
+    /// A sentence that says which database and why, without its password.
+    pub async fn migrate(url: &str) -> Result<(), LedgerError> {
+        open::migrate(url).await
+    }
+
+    /// Takes no more writes, waits for those that were asked for, and closes the connections.
+    pub async fn close(&self) {
+        self.writer.lock().take();
+        let writing = self.writing.lock().take();
+        if let Some(writing) = writing
+            && let Err(error) = writing.await
+        {
+            tracing::error!(%error, "the ledger's writer broke off");
+        }
+        if let Err(error) = self.readers.close_by_ref().await {
+            tracing::warn!(%error, "a connection to the ledger was not closed in order");
+        }
+    }
+
+    /// Asks the writer, and waits until its answer is durable.
+    async fn ask<A>(&self, member: Member, reply: Reply<A>) -> Result<A, LedgerError> {
+        let closed = || LedgerError("it is closed; nothing was written".to_owned());
+        let writer = self.writer.lock().clone().ok_or_else(closed)?;
+        writer.send(member).await.map_err(|_| closed())?;
+        drop(writer);
+        reply.await.map_err(|_| LedgerError("its writer broke off; what was written is unknown".to_owned()))?
+    }
+
+    async fn mark(&self, mark: Mark) -> Result<(), LedgerError> {
+        let (ask, reply) = Ask::new(mark);
+        self.ask(Member::Mark(ask), reply).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqlLedger {
+    fn now(&self) -> Timestamp {
+        self.clock.now(&self.env)
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        let read = Statement::from_string(self.readers.get_database_backend(), "SELECT 1");
+        self.readers.query_one_raw(read).await.map_err(Failure::from)?;
+        self.mark(Mark::Ping).await
+    }
+
+    async fn accept(&self, accept: Accept) -> Result<Accepted, LedgerError> {
+        if [&accept.name, &accept.email, &accept.token, &accept.sale].iter().any(|text| text.contains('\0')) {
+            // PostgreSQL cannot keep it. Refused here, it does not cost a whole group its transaction.
+            return Err(LedgerError("a text with a NUL character cannot be kept; nothing was written".to_owned()));
+        }
+        let (ask, reply) = Ask::new(accept);
+        self.ask(Member::Accept(ask), reply).await
+    }
+
+    async fn claim(&self, order: Uuid, attempt: u32, prepare: Prepare) -> Result<Claimed, LedgerError> {
+        let (ask, reply) = Ask::new(Claim { order, attempt, prepare });
+        self.ask(Member::Claim(ask), reply).await
+    }
+
+    async fn apply(&self, order: Uuid, change: Change) -> Result<Applied, LedgerError> {
+        let (ask, reply) = Ask::new((order, change));
+        self.ask(Member::Apply(ask), reply).await
+    }
+
+    async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError> {
+        Ok(read::orders(&self.readers, &[id], false).await?.pop())
+    }
+
+    async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
+        let mut found = read::orders(&self.readers, ids, false).await?;
+        // In the order in which they were asked for.
+        let place: std::collections::HashMap<Uuid, usize> = ids.iter().copied().zip(0..).collect();
+        found.sort_by_key(|order| place.get(&order.id).copied());
+        Ok(found)
+    }
+
+    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError> {
+        Ok(read::orders_of(&self.readers, customer, most).await?)
+    }
+
+    async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
+        Ok(read::attempt(&self.readers, order, number).await?)
+    }
+
+    async fn left(&self, what: Left, most: u32) -> Result<Vec<Order>, LedgerError> {
+        Ok(read::left(&self.readers, what, self.now(), most).await?)
+    }
+
+    async fn audit(&self, order: Uuid) -> Result<Vec<AuditEntry>, LedgerError> {
+        Ok(read::audit(&self.readers, order).await?)
+    }
+
+    async fn create_sale(&self, sale: Sale) -> Result<Created, LedgerError> {
+        let (ask, reply) = Ask::new(sale);
+        self.ask(Member::Create(ask), reply).await
+    }
+
+    async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
+        Ok(read::sales(&self.readers).await?)
+    }
+
+    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
+        let (ask, reply) = Ask::new(Steering { sale: sale.to_owned(), control, by: by.to_owned() });
+        self.ask(Member::Control(ask), reply).await
+    }
+
+    async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
+        Ok(read::counters(&self.readers, sale).await?)
+    }
+
+    async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError> {
+        let (ask, reply) = Ask::new(NewEpoch { sale: sale.to_owned(), stock_run: stock_run.to_owned() });
+        self.ask(Member::Epoch(ask), reply).await
+    }
+
+    async fn image(&self, sale: &str) -> Result<Option<Image>, LedgerError> {
+        let options = match self.readers.get_database_backend() {
+            DbBackend::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            // A SQLite transaction shows one state from its first statement on.
+            _ => TransactionOptions::default(),
+        };
+        let tx = self.readers.begin_with_options(options).await.map_err(Failure::from)?;
+        let image = image::read(&tx, sale).await?;
+        tx.rollback().await.map_err(Failure::from)?;
+        Ok(image)
+    }
+
+    async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError> {
+        let (ask, reply) = Ask::new(events);
+        self.ask(Member::Events(ask), reply).await
+    }
+
+    async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
+        Ok(read::unhandled_events(&self.readers, most).await?)
+    }
+
+    async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
+        self.mark(Mark::EventHandled(id.to_owned())).await
+    }
+
+    async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
+        Ok(read::outbox(&self.readers, most).await?)
+    }
+
+    async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
+        self.mark(Mark::OutboxDone(id)).await
+    }
+
+    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
+        Ok(read::owed_refunds(&self.readers, most).await?)
+    }
+
+    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError> {
+        self.mark(Mark::Refund { id, state, stripe_id }).await
+    }
+}

@@ -1,0 +1,241 @@
+//! One transaction for many members: load, decide in order of arrival, store, commit. What is left to do when that
+//! fails is decided in [`super::writer`].
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use super::clock::Clock;
+use super::entities::{inbox, sales};
+use super::failure::{Failure, Receipt};
+use super::member::{Ask, Mark, Member, NewEpoch, Steering};
+use super::statements::{self, Existing};
+use super::store::exactly;
+use super::{image, load, rows, store};
+use crate::env::{Env, Timestamp};
+use crate::ledger::book::{Changes, Moment, Terms};
+use crate::ledger::{AuditEntry, Controlled, Created, InboxEvent};
+use crate::sale::Sale;
+
+/// What every transaction of the writer needs.
+pub(super) struct Desk {
+    pub(super) db: DatabaseConnection,
+    pub(super) env: Env,
+    pub(super) clock: Clock,
+    pub(super) terms: Terms,
+    /// What is to go wrong with the next COMMIT.
+    #[cfg(test)]
+    pub(super) faults: super::tests::Faults,
+}
+
+impl Desk {
+    pub(super) fn new(db: DatabaseConnection, env: Env, clock: Clock, terms: Terms) -> Self {
+        Self {
+            db,
+            env,
+            clock,
+            terms,
+            #[cfg(test)]
+            faults: super::tests::Faults::default(),
+        }
+    }
+
+    /// Tries the members in one transaction. When the answer to its COMMIT is lost, that is [`Failure::Doubt`]; the
+    /// next try brings the receipt along, and finds out under the same locks whether there is anything left to do.
+    pub(super) async fn attempt(&self, members: &mut [Member], doubt: &mut Option<Receipt>) -> Result<(), Failure> {
+        let immediate = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
+        let tx = self.db.begin_with_options(options).await?;
+        match self.work(&tx, members, doubt).await {
+            Ok(None) => Ok(tx.rollback().await?),
+            Ok(Some(receipt)) => self.commit(tx).await.map_err(|error| Failure::Doubt(receipt, error)),
+            Err(failure) => {
+                if let Err(error) = tx.rollback().await {
+                    tracing::debug!(%error, "a failed transaction of the ledger could not be rolled back in order");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn commit(&self, tx: DatabaseTransaction) -> Result<(), DbErr> {
+        #[cfg(test)]
+        if let Some(fault) = self.faults.take() {
+            return fault.commit(tx).await;
+        }
+        tx.commit().await
+    }
+
+    /// Everything between BEGIN and COMMIT; `None` when there is nothing to commit.
+    async fn work(
+        &self,
+        tx: &DatabaseTransaction,
+        members: &mut [Member],
+        doubt: &mut Option<Receipt>,
+    ) -> Result<Option<Receipt>, Failure> {
+        let mut book = load::load(tx, members, self.terms).await?;
+        if let Some(receipt) = doubt {
+            if was_committed(tx, receipt).await? {
+                *doubt = None;
+                return Ok(None);
+            }
+            *doubt = None;
+        }
+        // The clock is read when the locks are held: whoever waited for them too long is too late.
+        let now = self.clock.now(&self.env);
+        let at = Moment { now, env: &self.env };
+        let decide = || members.iter_mut().for_each(|member| member.decide(&mut book, at));
+        catch_unwind(AssertUnwindSafe(decide)).map_err(|_| Failure::Panicked)?;
+        let changes = book.take_changes();
+        let mut receipt = receipt(&changes);
+        if is_something(&changes) {
+            store::store(tx, &book, changes, now).await?;
+        }
+        let mut known = HashSet::new();
+        for member in members {
+            let written = match member {
+                Member::Accept(_) | Member::Claim(_) | Member::Apply(_) => None,
+                Member::Events(ask) => store_events(tx, ask, &mut known).await?,
+                Member::Mark(ask) => mark(tx, ask).await?,
+                Member::Create(ask) => self.create(tx, ask, now).await?,
+                Member::Control(ask) => control(tx, ask, &book).await?,
+                Member::Epoch(ask) => begin_epoch(tx, ask).await?,
+            };
+            receipt = receipt.or(written);
+        }
+        Ok(receipt)
+    }
+
+    async fn create(
+        &self,
+        tx: &DatabaseTransaction,
+        ask: &mut Ask<Sale, Created>,
+        now: Timestamp,
+    ) -> Result<Option<Receipt>, Failure> {
+        let sale = &ask.question;
+        let last: Option<Option<i64>> =
+            sales::Entity::find().select_only().expr(sales::Column::Position.max()).into_tuple().one(tx).await?;
+        let row = rows::sale_row(sale, last.flatten().unwrap_or(0) + 1, now);
+        if sales::Entity::find_by_id(sale.slug.as_str()).one(tx).await?.is_some() {
+            ask.decide(Created::SlugTaken);
+            return Ok(None);
+        }
+        statements::insert(tx, &[row], Existing::Refuses).await?;
+        statements::insert(tx, &rows::tier_rows(sale), Existing::Refuses).await?;
+        let line = AuditEntry {
+            id: self.env.uuid_v7(),
+            order: None,
+            sale: sale.slug.clone(),
+            at: now,
+            what: "sale_created".to_owned(),
+            attempt: None,
+            version: None,
+            note: None,
+            by: "operator".to_owned(),
+        };
+        let receipt = Receipt::Audit { order: None, sale: sale.slug.clone(), id: line.id };
+        statements::insert(tx, &[rows::audit_row(line)], Existing::Refuses).await?;
+        ask.decide(Created::Yes);
+        Ok(Some(receipt))
+    }
+}
+
+fn is_something(changes: &Changes) -> bool {
+    !(changes.orders.is_empty() && changes.attempts.is_empty() && changes.audit.is_empty())
+}
+
+fn receipt(changes: &Changes) -> Option<Receipt> {
+    let by_line = |line: &AuditEntry| Receipt::Audit { order: line.order, sale: line.sale.clone(), id: line.id };
+    let by_nothing = is_something(changes).then_some(Receipt::None);
+    changes.audit.first().map(by_line).or(by_nothing)
+}
+
+/// Whether the transaction of which this is the receipt was committed.
+async fn was_committed(tx: &DatabaseTransaction, receipt: &Receipt) -> Result<bool, Failure> {
+    let (sql, values) = match receipt {
+        Receipt::Audit { order: Some(order), id, .. } => {
+            ("SELECT 1 FROM audit WHERE order_id = ? AND id = ?", vec![(*order).into(), (*id).into()])
+        }
+        Receipt::Audit { order: None, sale, id } => (
+            "SELECT 1 FROM audit WHERE order_id IS NULL AND sale = ? AND id = ?",
+            vec![sale.as_str().into(), (*id).into()],
+        ),
+        Receipt::Event(id) => ("SELECT 1 FROM inbox WHERE id = ?", vec![id.as_str().into()]),
+        Receipt::None => return Ok(false),
+    };
+    let found = tx.query_one_raw(statements::statement(tx.get_database_backend(), sql, values)).await?;
+    Ok(found.is_some())
+}
+
+async fn store_events(
+    tx: &DatabaseTransaction,
+    ask: &mut Ask<Vec<InboxEvent>, Vec<bool>>,
+    known: &mut HashSet<String>,
+) -> Result<Option<Receipt>, Failure> {
+    let ids: Vec<&str> = ask.question.iter().map(|event| event.id.as_str()).collect();
+    for ids in ids.chunks(512) {
+        let select = inbox::Entity::find().select_only().column(inbox::Column::Id);
+        let of_these = select.filter(inbox::Column::Id.is_in(statements::padded(ids.to_vec())));
+        known.extend(of_these.into_tuple::<String>().all(tx).await?);
+    }
+    let is_new: Vec<bool> = ask.question.iter().map(|event| known.insert(event.id.clone())).collect();
+    let new = ask.question.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
+    let new: Vec<inbox::Model> = new.map(|(event, _)| rows::event_row(event)).collect();
+    exactly(new.len(), statements::insert(tx, &new, Existing::Keeps).await?, "inbox_new")?;
+    ask.decide(is_new);
+    Ok(new.first().map(|event| Receipt::Event(event.id.clone())))
+}
+
+async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, ()>) -> Result<Option<Receipt>, Failure> {
+    let (sql, values) = match &ask.question {
+        Mark::EventHandled(id) => ("UPDATE inbox SET handled = TRUE WHERE id = ?", vec![id.as_str().into()]),
+        Mark::OutboxDone(id) => ("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]),
+        Mark::Refund { id, state, stripe_id } => (
+            "UPDATE refunds SET state = ?, stripe_id = COALESCE(?, stripe_id) WHERE id = ?",
+            vec![state.as_str().into(), stripe_id.clone().into(), (*id).into()],
+        ),
+        // Finds no row, but a database that cannot be written to refuses it.
+        Mark::Ping => ("UPDATE sales SET epoch = epoch WHERE slug = ?", vec!["".into()]),
+    };
+    statements::execute_with(tx, sql, values).await?;
+    ask.decide(());
+    Ok(Some(Receipt::None))
+}
+
+/// The book has decided and written the audit line; the sale's own row follows here.
+async fn control(
+    tx: &DatabaseTransaction,
+    ask: &Ask<Steering, Controlled>,
+    book: &crate::ledger::book::Book,
+) -> Result<Option<Receipt>, Failure> {
+    let Some(page) = book.sales.get(&ask.question.sale) else { return Ok(None) };
+    let sale = &page.sale;
+    let sql = "UPDATE sales SET opens_at = ?, closes_at = ?, paused = ? WHERE slug = ?";
+    let closes_at = sale.closes_at.map(|at| at.0);
+    let values = vec![sale.opens_at.0.into(), closes_at.into(), sale.paused.into(), sale.slug.as_str().into()];
+    exactly(1, statements::execute_with(tx, sql, values).await?, "sales_known")?;
+    for tier in &sale.tiers {
+        let sql = "UPDATE tiers SET capacity = ? WHERE sale = ? AND id = ? AND capacity <> ?";
+        let capacity = rows::number(tier.capacity);
+        let values = vec![capacity.into(), sale.slug.as_str().into(), tier.id.as_str().into(), capacity.into()];
+        statements::execute_with(tx, sql, values).await?;
+    }
+    Ok(None)
+}
+
+/// The bump locks the sale, so that what is then read cannot change before the new epoch is there for all.
+async fn begin_epoch(
+    tx: &DatabaseTransaction,
+    ask: &mut Ask<NewEpoch, Option<crate::ledger::Image>>,
+) -> Result<Option<Receipt>, Failure> {
+    let NewEpoch { sale, stock_run } = &ask.question;
+    let sql = "UPDATE sales SET epoch = epoch + 1, stock_run = ? WHERE slug = ?";
+    let found = statements::execute_with(tx, sql, vec![stock_run.as_str().into(), sale.as_str().into()]).await?;
+    let image = if found == 0 { None } else { image::read(tx, sale).await? };
+    ask.decide(image);
+    Ok((found > 0).then_some(Receipt::None))
+}

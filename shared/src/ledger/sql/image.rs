@@ -1,0 +1,81 @@
+//! What the stock must show, counted by the database.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+use super::entities::{order_items, orders, sales, tiers};
+use super::failure::Failure;
+use super::{read, rows, statements};
+use crate::ledger::{Image, ImagePin};
+use crate::sale::{Item, PricedItem};
+
+/// Reads it. The connection is inside a transaction that shows one state of the ledger to all its statements, or
+/// that holds the sale's lock.
+pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Option<Image>, Failure> {
+    let Some(row) = sales::Entity::find_by_id(slug).one(db).await? else { return Ok(None) };
+    let select = tiers::Entity::find().filter(tiers::Column::Sale.eq(slug)).order_by_asc(tiers::Column::Position);
+    let tiers = read::tiers_by_sale(select.all(db).await?).remove(slug).unwrap_or_default();
+    let sale = rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())?;
+    let mut image = Image::empty(&sale);
+    let sold = "SELECT i.tier, CAST(SUM(i.quantity) AS BIGINT) FROM orders o JOIN order_items i ON i.order_id = o.id
+                WHERE o.sale = ? AND o.state = 'paid' GROUP BY i.tier";
+    for row in query(db, sold, slug).await? {
+        let id: String = row.try_get_by_index(0)?;
+        if let Some(tier) = image.tiers.iter_mut().find(|tier| tier.id == id) {
+            tier.sold = units(row.try_get_by_index(1)?);
+        }
+    }
+    image.bought = bought(db, slug).await?;
+    image.pins = pins(db, slug).await?;
+    Ok(Some(image))
+}
+
+/// Units per customer, of tiers that have a limit: nobody asks for the others.
+async fn bought<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Vec<(Uuid, Item)>, Failure> {
+    let bought = "SELECT o.customer, i.tier, CAST(SUM(i.quantity) AS BIGINT)
+                  FROM orders o JOIN order_items i ON i.order_id = o.id
+                  JOIN tiers t ON t.sale = o.sale AND t.id = i.tier AND t.max_per_customer IS NOT NULL
+                  WHERE o.sale = ? AND o.state = 'paid' GROUP BY o.customer, i.tier ORDER BY o.customer, i.tier";
+    let found = query(db, bought, slug).await?;
+    let one = |row: sea_orm::QueryResult| {
+        let quantity = units(row.try_get_by_index(2)?);
+        Ok((row.try_get_by_index(0)?, Item { tier: row.try_get_by_index(1)?, quantity }))
+    };
+    found.into_iter().map(one).collect()
+}
+
+/// Orders that have stock but are not paid, in the order of their ids.
+async fn pins<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Vec<ImagePin>, Failure> {
+    let open = orders::Entity::find()
+        .filter(orders::Column::Sale.eq(slug))
+        .filter(Expr::cust(read::OPEN))
+        .order_by_asc(orders::Column::Id);
+    let open = open.all(db).await?;
+    let mut items: HashMap<Uuid, Vec<PricedItem>> = HashMap::new();
+    for part in open.chunks(1_024) {
+        let of_these = order_items::Column::OrderId.is_in(statements::padded(part.iter().map(|o| o.id).collect()));
+        let select = order_items::Entity::find().filter(of_these).order_by_asc(order_items::Column::Position);
+        for row in select.all(db).await? {
+            items.entry(row.order_id).or_default().push(rows::item(row));
+        }
+    }
+    let pin = |order: orders::Model| ImagePin {
+        order: order.id,
+        hold: order.hold,
+        customer: order.customer,
+        version: order.version,
+        items: items.remove(&order.id).unwrap_or_default(),
+    };
+    Ok(open.into_iter().map(pin).collect())
+}
+
+async fn query<C: ConnectionTrait>(db: &C, sql: &str, slug: &str) -> Result<Vec<sea_orm::QueryResult>, Failure> {
+    Ok(db.query_all_raw(statements::statement(db.get_database_backend(), sql, vec![slug.into()])).await?)
+}
+
+fn units(sum: i64) -> u32 {
+    u32::try_from(sum).unwrap_or(u32::MAX)
+}

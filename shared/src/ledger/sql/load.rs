@@ -1,0 +1,219 @@
+//! Loading: exactly the rows that a group speaks of, under locks that make what the book decides stay true.
+//!
+//! On PostgreSQL the locks are taken in one order by everybody: sales by slug, then orders by id. Whatever changes
+//! tiers or counters holds the lock of their sale, so tiers need none of their own, and two groups cannot wait for
+//! each other. On SQLite the transaction is the only one that writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockType, Query};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::entities::{attempts, order_items, orders, refunds, sales, tiers};
+use super::failure::Failure;
+use super::member::Member;
+use super::{read, rows, statements};
+use crate::ledger::book::{Book, Buyer, Terms};
+use crate::ledger::{Accept, Change, counts_against_capacity};
+use crate::order::{Outcome, State, email_key};
+use crate::sale::PricedItem;
+
+/// The rows that a group speaks of.
+#[derive(Default)]
+struct Wanted<'a> {
+    orders: Vec<Uuid>,
+    sales: BTreeSet<&'a str>,
+    accepts: Vec<&'a Accept>,
+    /// PaymentIntents that were seen to have paid, by order.
+    paid_by: BTreeMap<Uuid, &'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(members: &'a [Member]) -> Self {
+        let mut wanted = Self::default();
+        for member in members {
+            wanted.orders.extend(member.order());
+            match member {
+                Member::Accept(ask) => {
+                    wanted.sales.insert(&ask.question.sale);
+                    wanted.accepts.push(&ask.question);
+                }
+                Member::Apply(ask) => {
+                    if let (order, Change::Observed { outcome: Outcome::Succeeded { payment_intent, .. }, .. }) =
+                        &ask.question
+                        && let Some(payment_intent) = payment_intent
+                    {
+                        wanted.paid_by.insert(*order, payment_intent);
+                    }
+                }
+                Member::Control(ask) => {
+                    wanted.sales.insert(&ask.question.sale);
+                }
+                _ => {}
+            }
+        }
+        wanted
+    }
+}
+
+/// Loads what a group speaks of into a book.
+pub(super) async fn load(tx: &DatabaseTransaction, members: &[Member], terms: Terms) -> Result<Book, Failure> {
+    let wanted = Wanted::of(members);
+    let mut book = Book::new(terms);
+    if wanted.orders.is_empty() && wanted.sales.is_empty() {
+        return Ok(book);
+    }
+    load_sales(tx, &wanted, &mut book).await?;
+    if wanted.orders.is_empty() {
+        return Ok(book);
+    }
+    for order in read::orders(tx, &wanted.orders, true).await? {
+        book.insert_order(order);
+    }
+    load_attempts(tx, &mut book).await?;
+    load_holds(tx, &wanted, &mut book).await?;
+    load_refunds(tx, &wanted, &mut book).await?;
+    load_units(tx, &wanted, &mut book).await?;
+    Ok(book)
+}
+
+/// The sales of new orders, and of orders that are there.
+async fn load_sales(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    let mut of_these = Condition::any();
+    if !wanted.sales.is_empty() {
+        of_these = of_these.add(sales::Column::Slug.is_in(wanted.sales.iter().copied()));
+    }
+    if !wanted.orders.is_empty() {
+        let of_orders = Query::select()
+            .column(orders::Column::Sale)
+            .from(orders::Entity)
+            .and_where(orders::Column::Id.is_in(statements::padded(wanted.orders.clone())))
+            .to_owned();
+        of_these = of_these.add(sales::Column::Slug.in_subquery(of_orders));
+    }
+    let select = sales::Entity::find().filter(of_these).order_by_asc(sales::Column::Slug).lock(LockType::NoKeyUpdate);
+    let found = select.all(tx).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let select = tiers::Entity::find()
+        .filter(tiers::Column::Sale.is_in(found.iter().map(|sale| sale.slug.as_str())))
+        .order_by_asc(tiers::Column::Position);
+    let mut tiers = read::tiers_by_sale(select.all(tx).await?);
+    for row in found {
+        let counters = rows::counters(&row);
+        let tiers = tiers.remove(&row.slug).unwrap_or_default();
+        let committed = tiers.iter().map(|(tier, committed)| (tier.id.clone(), *committed)).collect();
+        let sale = rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())?;
+        book.insert_sale(sale, counters, committed);
+    }
+    Ok(())
+}
+
+async fn load_attempts(tx: &DatabaseTransaction, book: &mut Book) -> Result<(), Failure> {
+    if book.orders.is_empty() {
+        return Ok(());
+    }
+    let ids = statements::padded(book.orders.keys().copied().collect());
+    for row in attempts::Entity::find().filter(attempts::Column::OrderId.is_in(ids)).all(tx).await? {
+        let attempt = rows::attempt(row)?;
+        book.attempts.insert((attempt.order, attempt.number), attempt);
+    }
+    Ok(())
+}
+
+/// Which orders have the holds that new orders ask for.
+async fn load_holds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    let accepts = wanted.accepts.iter().filter(|accept| !book.orders.contains_key(&accept.order));
+    let holds: Vec<Uuid> = accepts.map(|accept| accept.hold).collect();
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let select = orders::Entity::find()
+        .select_only()
+        .columns([orders::Column::Hold, orders::Column::Id])
+        .filter(orders::Column::Hold.is_in(statements::padded(holds)))
+        .into_tuple::<(Uuid, Uuid)>();
+    book.holds.extend(select.all(tx).await?);
+    Ok(())
+}
+
+/// Refunds of payments that came to orders which had ended: only there is money given back.
+async fn load_refunds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    let ended = |order: &Uuid| book.orders.get(order).is_some_and(|order| order.state.is_final());
+    let paid_by = wanted.paid_by.iter().filter(|(order, _)| ended(order));
+    let payment_intents: Vec<&str> = paid_by.map(|(_, payment_intent)| *payment_intent).collect();
+    if payment_intents.is_empty() {
+        return Ok(());
+    }
+    let of_these = refunds::Column::PaymentIntent.is_in(statements::padded(payment_intents));
+    for row in refunds::Entity::find().filter(of_these).all(tx).await? {
+        let refund = rows::refund(row)?;
+        book.refunds.insert(refund.id, refund);
+    }
+    Ok(())
+}
+
+/// How many units of tiers with a limit the buyers of new orders have.
+///
+/// Buyers have few orders and sales have many, which no planner knows in the first minute of a sale: a join is left
+/// to it at the price of reading whole tables. So each statement here looks up one index.
+async fn load_units(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    for slug in &wanted.sales {
+        let Some(page) = book.sales.get(*slug) else { continue };
+        let limited = page.sale.tiers.iter().filter(|tier| tier.max_per_customer.is_some());
+        let limited: Vec<String> = limited.map(|tier| tier.id.clone()).collect();
+        let new = |accept: &&&Accept| accept.sale == **slug && !book.orders.contains_key(&accept.order);
+        let accepts: Vec<&Accept> = wanted.accepts.iter().filter(new).copied().collect();
+        if limited.is_empty() || accepts.is_empty() {
+            continue;
+        }
+        let customers = statements::padded(accepts.iter().map(|accept| accept.customer).collect());
+        let emails = statements::padded(accepts.iter().map(|accept| email_key(&accept.email)).collect());
+        let by_customer = orders_that_count(tx, orders::Column::Customer.is_in(customers)).await?;
+        let by_email = orders::Column::Sale.eq(*slug).and(orders::Column::EmailKey.is_in(emails));
+        let by_email = orders_that_count(tx, by_email).await?;
+        let of_customers = by_customer.into_iter().filter(|order| order.sale == **slug);
+        let of_customers = of_customers.map(|order| (order.id, Buyer::Customer(order.customer)));
+        let of_emails = by_email.into_iter().map(|order| (order.id, Buyer::Email(order.email_key)));
+        let buyers: Vec<(Uuid, Buyer)> = of_customers.chain(of_emails).collect();
+        add_units(tx, slug, &limited, &buyers, book).await?;
+    }
+    Ok(())
+}
+
+/// Orders whose units count against capacity, and so against a limit.
+async fn orders_that_count(tx: &DatabaseTransaction, of_these: Expr) -> Result<Vec<orders::Model>, Failure> {
+    let ended = State::ALL.into_iter().filter(|state| !counts_against_capacity(*state)).map(State::as_str);
+    let counts = orders::Column::State.is_not_in(ended);
+    Ok(orders::Entity::find().filter(of_these).filter(counts).all(tx).await?)
+}
+
+/// Adds up what buyers have in their orders.
+async fn add_units(
+    tx: &DatabaseTransaction,
+    slug: &str,
+    limited: &[String],
+    buyers: &[(Uuid, Buyer)],
+    book: &mut Book,
+) -> Result<(), Failure> {
+    let ids: BTreeSet<Uuid> = buyers.iter().map(|(order, _)| *order).collect();
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let mut items: BTreeMap<Uuid, Vec<PricedItem>> = BTreeMap::new();
+    for ids in ids.chunks(read::MOST_IDS) {
+        let of_these = order_items::Column::OrderId.is_in(statements::padded(ids.to_vec()));
+        for row in order_items::Entity::find().filter(of_these).all(tx).await? {
+            items.entry(row.order_id).or_default().push(rows::item(row));
+        }
+    }
+    for (order, buyer) in buyers {
+        let items = items.get(order).map(Vec::as_slice).unwrap_or_default();
+        for item in items.iter().filter(|item| limited.contains(&item.tier)) {
+            let key = (slug.to_owned(), item.tier.clone(), buyer.clone());
+            let units = book.units.entry(key).or_default();
+            *units = units.saturating_add(item.quantity);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The schema, step by step: plain SQL with its reasons beside each column, one text for both databases.
+//!
+//! A step runs in one transaction together with the note that it ran, in SQLite too, so that a process which dies
+//! in the middle leaves nothing half made.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm_migration::prelude::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
+
+const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
+const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
+const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
+
+/// All steps, the oldest first.
+pub(super) struct Migrations;
+
+impl MigratorTrait for Migrations {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Ledger)]
+    }
+}
+
+struct Ledger;
+
+impl MigrationName for Ledger {
+    fn name(&self) -> &str {
+        "m0001_ledger"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves this lifetime out, and the macro wants it alike")]
+#[async_trait::async_trait]
+impl MigrationTrait for Ledger {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (sequence, append_only) = match manager.get_database_backend() {
+            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", APPEND_ONLY_POSTGRES),
+            _ => ("INTEGER PRIMARY KEY", APPEND_ONLY_SQLITE),
+        };
+        let db = manager.get_connection();
+        db.execute_unprepared(&LEDGER.replace("{sequence}", sequence)).await?;
+        db.execute_unprepared(append_only).await?;
+        Ok(())
+    }
+}

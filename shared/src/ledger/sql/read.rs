@@ -1,0 +1,173 @@
+//! Reading: a few statements each, however many rows they bring.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Condition, Expr, LockType};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::entities::{attempts, audit, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers};
+use super::failure::Failure;
+use super::{rows, statements};
+use crate::env::Timestamp;
+use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, SaleCounters};
+use crate::order::{Attempt, Order, State, Ticket};
+use crate::sale::{PricedItem, Sale, Tier};
+
+/// Ids in one statement at most.
+pub(super) const MOST_IDS: usize = 1_024;
+/// The conditions of the partial indexes, letter by letter: neither database sees through a bound value that they
+/// follow from what is asked.
+pub(super) const OPEN: &str = "state NOT IN ('paid', 'expired', 'canceled')";
+const UNHANDLED: &str = "NOT handled";
+const OWED: &str = "state = 'owed'";
+
+/// Orders by id, locked for their transaction if asked (where the database locks rows), in the order of their ids.
+pub(super) async fn orders<C: ConnectionTrait>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {
+    let mut sorted = ids.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut found = Vec::new();
+    for ids in sorted.chunks(MOST_IDS) {
+        let mut select = orders::Entity::find()
+            .filter(orders::Column::Id.is_in(statements::padded(ids.to_vec())))
+            .order_by_asc(orders::Column::Id);
+        if lock {
+            select = select.lock(LockType::NoKeyUpdate);
+        }
+        found.extend(select.all(db).await?);
+    }
+    assemble(db, found).await
+}
+
+/// Puts items and tickets to orders, in the orders' order.
+pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Model>) -> Result<Vec<Order>, Failure> {
+    let mut items: HashMap<Uuid, Vec<PricedItem>> = HashMap::new();
+    let mut issued: HashMap<Uuid, Vec<Ticket>> = HashMap::new();
+    for part in found.chunks(MOST_IDS) {
+        let ids: Vec<Uuid> = part.iter().map(|order| order.id).collect();
+        let of_these = order_items::Column::OrderId.is_in(statements::padded(ids));
+        let select = order_items::Entity::find().filter(of_these).order_by_asc(order_items::Column::Position);
+        for row in select.all(db).await? {
+            items.entry(row.order_id).or_default().push(rows::item(row));
+        }
+        let may_have_tickets = [State::Paid.as_str(), State::Review.as_str()];
+        let paid = part.iter().filter(|order| may_have_tickets.contains(&order.state.as_str()));
+        let paid: Vec<Uuid> = paid.map(|order| order.id).collect();
+        if paid.is_empty() {
+            continue;
+        }
+        let of_these = tickets::Column::OrderId.is_in(statements::padded(paid));
+        let select = tickets::Entity::find().filter(of_these).order_by_asc(tickets::Column::Position);
+        for row in select.all(db).await? {
+            issued.entry(row.order_id).or_default().push(rows::ticket(row));
+        }
+    }
+    let whole = |row: orders::Model| {
+        let (items, tickets) = (items.remove(&row.id), issued.remove(&row.id));
+        rows::order(row, items.unwrap_or_default(), tickets.unwrap_or_default())
+    };
+    found.into_iter().map(whole).collect()
+}
+
+/// A customer's orders, the newest first.
+pub(super) async fn orders_of<C: ConnectionTrait>(db: &C, customer: Uuid, most: u32) -> Result<Vec<Order>, Failure> {
+    let select = orders::Entity::find()
+        .filter(orders::Column::Customer.eq(customer))
+        .order_by_desc(orders::Column::AcceptedAt)
+        .order_by_desc(orders::Column::Id)
+        .limit(u64::from(most));
+    assemble(db, select.all(db).await?).await
+}
+
+/// Orders that something was left undone for, the oldest first.
+pub(super) async fn left<C: ConnectionTrait>(
+    db: &C,
+    what: Left,
+    now: Timestamp,
+    most: u32,
+) -> Result<Vec<Order>, Failure> {
+    let words = |states: &[State]| states.iter().map(|state| state.as_str()).collect::<Vec<_>>();
+    let filter = match what {
+        Left::Owed { since } => Condition::all()
+            .add(orders::Column::State.is_in(words(&[State::Accepted, State::Charging])))
+            .add(orders::Column::UpdatedAt.lt(since.0)),
+        Left::Due => Condition::all()
+            .add(orders::Column::State.is_in(words(&[State::Declined, State::RequiresAction])))
+            .add(orders::Column::ExpiresAt.lte(now.0)),
+        Left::Closing { since } => Condition::all()
+            .add(orders::Column::State.eq(State::Closing.as_str()))
+            .add(orders::Column::UpdatedAt.lt(since.0)),
+    };
+    let select = orders::Entity::find()
+        .filter(filter)
+        .filter(Expr::cust(OPEN))
+        .order_by_asc(orders::Column::UpdatedAt)
+        .order_by_asc(orders::Column::Id)
+        .limit(u64::from(most));
+    assemble(db, select.all(db).await?).await
+}
+
+/// One attempt.
+pub(super) async fn attempt<C: ConnectionTrait>(db: &C, order: Uuid, number: u32) -> Result<Option<Attempt>, Failure> {
+    let found = attempts::Entity::find_by_id((order, rows::number(number))).one(db).await?;
+    found.map(rows::attempt).transpose()
+}
+
+/// The audit trail of an order, the oldest first.
+pub(super) async fn audit<C: ConnectionTrait>(db: &C, order: Uuid) -> Result<Vec<AuditEntry>, Failure> {
+    let select = audit::Entity::find().filter(audit::Column::OrderId.eq(order)).order_by_asc(Expr::col("sequence"));
+    Ok(select.all(db).await?.into_iter().map(rows::audit_entry).collect())
+}
+
+/// All sales, the newest first.
+pub(super) async fn sales<C: ConnectionTrait>(db: &C) -> Result<Vec<Sale>, Failure> {
+    let found = sales::Entity::find().order_by_desc(sales::Column::Position).all(db).await?;
+    let select = tiers::Entity::find().order_by_asc(tiers::Column::Sale).order_by_asc(tiers::Column::Position);
+    let mut tiers = tiers_by_sale(select.all(db).await?);
+    let whole = |row: sales::Model| {
+        let tiers = tiers.remove(&row.slug).unwrap_or_default();
+        rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())
+    };
+    found.into_iter().map(whole).collect()
+}
+
+/// Tiers with what is committed of them, by their sale, in the order in which they came.
+pub(super) fn tiers_by_sale(found: Vec<tiers::Model>) -> HashMap<String, Vec<(Tier, u32)>> {
+    let mut by_sale: HashMap<String, Vec<(Tier, u32)>> = HashMap::new();
+    for row in found {
+        by_sale.entry(row.sale.clone()).or_default().push(rows::tier(row));
+    }
+    by_sale
+}
+
+/// How much of a sale was accepted and finished.
+pub(super) async fn counters<C: ConnectionTrait>(db: &C, sale: &str) -> Result<Option<SaleCounters>, Failure> {
+    Ok(sales::Entity::find_by_id(sale).one(db).await?.as_ref().map(rows::counters))
+}
+
+/// Webhook events that were not handled yet, the oldest first.
+pub(super) async fn unhandled_events<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<InboxEvent>, Failure> {
+    let select = inbox::Entity::find()
+        .filter(Expr::cust(UNHANDLED))
+        .order_by_asc(inbox::Column::ReceivedAt)
+        .order_by_asc(inbox::Column::Id)
+        .limit(u64::from(most));
+    Ok(select.all(db).await?.into_iter().map(rows::event).collect())
+}
+
+/// What is owed to the outside, the oldest first.
+pub(super) async fn outbox<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<OutboxEntry>, Failure> {
+    let select = outbox::Entity::find()
+        .order_by_asc(outbox::Column::CreatedAt)
+        .order_by_asc(outbox::Column::Id)
+        .limit(u64::from(most));
+    Ok(select.all(db).await?.into_iter().map(rows::outbox_entry).collect())
+}
+
+/// Refunds that were not sent or not answered yet, the oldest first.
+pub(super) async fn owed_refunds<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<Refund>, Failure> {
+    let select =
+        refunds::Entity::find().filter(Expr::cust(OWED)).order_by_asc(refunds::Column::Id).limit(u64::from(most));
+    select.all(db).await?.into_iter().map(rows::refund).collect()
+}

@@ -1,0 +1,195 @@
+//! Statements over many rows, written once for both databases.
+//!
+//! SeaORM says most of what is needed; what it cannot say is an UPDATE of many rows with different values each, and
+//! its builders allocate for every cell. Here a statement is text and a list of values. Rows go out in chunks whose
+//! size is a power of two, so that a connection sees few different texts and keeps them all prepared.
+
+use std::fmt::Write as _;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value,
+};
+
+use super::failure::Failure;
+
+/// Rows of one statement at most. The widest row has 26 columns, and SQLite binds 32,766 values to a statement.
+const MOST_ROWS: usize = 512;
+const MOST_VALUES: usize = 32_766;
+
+/// What an INSERT does about a row that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// Fails.
+    Refuses,
+    /// Leaves it as it is, and does not count it.
+    Keeps,
+}
+
+/// Inserts rows; answers how many were new.
+pub(super) async fn insert<M>(tx: &DatabaseTransaction, rows: &[M], existing: Existing) -> Result<u64, Failure>
+where
+    M: ModelTrait,
+    <M::Entity as EntityTrait>::Column: Copy,
+{
+    let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let table = M::Entity::default();
+    let mut written = 0;
+    for chunk in chunks(rows, columns.len()) {
+        let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.as_str(), names.join(", "));
+        write_values(&mut sql, tx.get_database_backend(), chunk.len(), columns.len());
+        if existing == Existing::Keeps {
+            sql.push_str(" ON CONFLICT DO NOTHING");
+        }
+        let values = chunk.iter().flat_map(|row| columns.iter().map(|column| row.get(*column)));
+        written += execute(tx, sql, values.collect()).await?;
+    }
+    Ok(written)
+}
+
+/// Which columns of a table an [`update`] compares, and which it sets.
+pub(super) struct Update<'a, C> {
+    /// Rows are found by these.
+    pub(super) keys: &'a [C],
+    /// And only if this column still has the value that goes with each row.
+    pub(super) guard: Option<C>,
+    /// What is written.
+    pub(super) sets: &'a [C],
+}
+
+/// Updates many rows with values of their own; answers how many were found. `rows` are the new rows, each with the
+/// value that the guard's column must still have.
+pub(super) async fn update<M>(
+    tx: &DatabaseTransaction,
+    rows: &[(M, Option<Value>)],
+    update: Update<'_, <M::Entity as EntityTrait>::Column>,
+) -> Result<u64, Failure>
+where
+    M: ModelTrait,
+    <M::Entity as EntityTrait>::Column: Copy,
+{
+    let table = M::Entity::default();
+    let table = table.as_str();
+    let columns: Vec<_> = update.keys.iter().chain(update.sets).copied().collect();
+    let mut names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let sets: Vec<String> = update.sets.iter().map(|c| format!("{0} = v.{0}", c.as_str())).collect();
+    let mut finds: Vec<String> = update.keys.iter().map(|c| format!("{table}.{0} = v.{0}", c.as_str())).collect();
+    if let Some(guard) = update.guard {
+        finds.push(format!("{table}.{} = v.was", guard.as_str()));
+        names.push("was");
+    }
+    let mut written = 0;
+    for chunk in chunks(rows, names.len()) {
+        let mut sql = format!("WITH v ({}) AS (VALUES ", names.join(", "));
+        write_values(&mut sql, tx.get_database_backend(), chunk.len(), names.len());
+        let _ = write!(sql, ") UPDATE {table} SET {} FROM v WHERE {}", sets.join(", "), finds.join(" AND "));
+        let mut values = Vec::with_capacity(chunk.len() * names.len());
+        for (row, was) in chunk {
+            values.extend(columns.iter().map(|column| row.get(*column)));
+            values.extend(was.clone());
+        }
+        written += execute(tx, sql, values).await?;
+    }
+    Ok(written)
+}
+
+/// Runs a statement whose places for values are written as `?`; answers how many rows it changed.
+pub(super) async fn execute_with(tx: &DatabaseTransaction, sql: &str, values: Vec<Value>) -> Result<u64, Failure> {
+    execute(tx, placed(tx.get_database_backend(), sql), values).await
+}
+
+/// A statement whose places for values are written as `?`, for a database.
+pub(super) fn statement(backend: DbBackend, sql: &str, values: Vec<Value>) -> Statement {
+    Statement::from_sql_and_values(backend, placed(backend, sql), values)
+}
+
+/// `?, ?, ?`: a list of `n` places.
+pub(super) fn places(n: usize) -> String {
+    let mut list = "?, ".repeat(n);
+    list.truncate(list.len().saturating_sub(2));
+    list
+}
+
+/// Repeats the last value until their number is a power of two: a list `IN (…)` then has few different lengths.
+pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
+    }
+    values
+}
+
+async fn execute(tx: &DatabaseTransaction, sql: String, values: Vec<Value>) -> Result<u64, Failure> {
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}
+
+/// `?` stays for SQLite (which finds numbered places slowly) and becomes `$1`, `$2` for PostgreSQL.
+fn placed(backend: DbBackend, sql: &str) -> String {
+    if backend != DbBackend::Postgres {
+        return sql.to_owned();
+    }
+    let mut parts = sql.split('?');
+    let mut placed = parts.next().unwrap_or_default().to_owned();
+    for (part, n) in parts.zip(1..) {
+        let _ = write!(placed, "${n}{part}");
+    }
+    placed
+}
+
+fn write_values(sql: &mut String, backend: DbBackend, rows: usize, columns: usize) {
+    if backend != DbBackend::Postgres {
+        let row = format!("({})", places(columns));
+        sql.push_str(&vec![row.as_str(); rows].join(", "));
+        return;
+    }
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let _ = write!(sql, "{}${}", if column == 0 { "" } else { ", " }, row * columns + column + 1);
+        }
+        sql.push(')');
+    }
+}
+
+/// Chunks with a power of two of rows each, the largest first.
+fn chunks<T>(rows: &[T], columns: usize) -> impl Iterator<Item = &[T]> {
+    let most = MOST_ROWS.min(MOST_VALUES / columns.max(1)).max(1);
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut size = rest.len().min(most);
+        if !size.is_power_of_two() {
+            size = size.next_power_of_two() / 2;
+        }
+        let (chunk, after) = rest.split_at(size);
+        rest = after;
+        Some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_powers_of_two_and_lose_no_row() {
+        let rows: Vec<u32> = (0..1_000).collect();
+        for columns in [1, 26, 100, 40_000] {
+            let sizes: Vec<usize> = chunks(&rows, columns).map(<[u32]>::len).collect();
+            assert_eq!(sizes.iter().sum::<usize>(), rows.len());
+            assert!(sizes.iter().all(|size| size.is_power_of_two() && (size * columns <= MOST_VALUES || *size == 1)));
+        }
+        assert_eq!(chunks(&rows[..7], 3).map(<[u32]>::len).collect::<Vec<_>>(), [4, 2, 1]);
+    }
+
+    #[test]
+    fn places_are_numbered_for_postgresql_alone() {
+        assert_eq!(placed(DbBackend::Sqlite, "a = ? AND b IN (?, ?)"), "a = ? AND b IN (?, ?)");
+        assert_eq!(placed(DbBackend::Postgres, "a = ? AND b IN (?, ?)"), "a = $1 AND b IN ($2, $3)");
+        let mut sql = String::new();
+        write_values(&mut sql, DbBackend::Postgres, 2, 2);
+        assert_eq!(sql, "($1, $2), ($3, $4)");
+    }
+}

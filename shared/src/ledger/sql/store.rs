@@ -1,0 +1,139 @@
+//! Storing: exactly what a book changed, each write under a guard that holds even if the book had been wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{DatabaseTransaction, Value};
+use uuid::Uuid;
+
+use super::entities::{attempts, customers, orders};
+use super::failure::Failure;
+use super::rows;
+use super::statements::{self, Existing, Update};
+use crate::env::Timestamp;
+use crate::ledger::book::{Book, Changes};
+use crate::order::{Attempt, Order, Ticket};
+
+/// Everything about an order that a change of state can change.
+const ORDER_CHANGES: [orders::Column; 15] = [
+    orders::Column::State,
+    orders::Column::Version,
+    orders::Column::Attempt,
+    orders::Column::QueueNumber,
+    orders::Column::PaymentIntent,
+    orders::Column::Charge,
+    orders::Column::ClientSecret,
+    orders::Column::DeclineClass,
+    orders::Column::DeclineMayRetry,
+    orders::Column::DeclineRaw,
+    orders::Column::ClosingFrom,
+    orders::Column::ClosingTo,
+    orders::Column::Review,
+    orders::Column::ExpiresAt,
+    orders::Column::UpdatedAt,
+];
+
+/// Everything about an attempt that is not fixed when it is made.
+const ATTEMPT_CHANGES: [attempts::Column; 7] = [
+    attempts::Column::State,
+    attempts::Column::RequestPath,
+    attempts::Column::RequestBody,
+    attempts::Column::RequestVersion,
+    attempts::Column::FirstSentAt,
+    attempts::Column::PaymentIntent,
+    attempts::Column::Note,
+];
+
+/// Writes what a book changed.
+pub(super) async fn store(
+    tx: &DatabaseTransaction,
+    book: &Book,
+    changes: Changes,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut new: Vec<&Order> = Vec::new();
+    let mut changed: Vec<(orders::Model, Option<Value>)> = Vec::new();
+    for (id, read) in &changes.orders {
+        match (book.orders.get(id), read) {
+            (Some(order), None) => new.push(order),
+            (Some(order), Some(version)) => changed.push((rows::order_row(order), Some((*version).into()))),
+            (None, _) => return Err(Failure::Guard("orders_known")),
+        }
+    }
+    insert_orders(tx, &new, now).await?;
+    let update = Update { keys: &[orders::Column::Id], guard: Some(orders::Column::Version), sets: &ORDER_CHANGES };
+    exactly(changed.len(), statements::update(tx, &changed, update).await?, "orders_version")?;
+    store_attempts(tx, book, &changes.attempts).await?;
+    insert_tickets(tx, changes.tickets).await?;
+    let refunds: Vec<_> = changes.refunds.into_iter().map(rows::refund_row).collect();
+    statements::insert(tx, &refunds, Existing::Refuses).await?;
+    let outbox: Vec<_> = changes.outbox.into_iter().map(rows::outbox_row).collect();
+    statements::insert(tx, &outbox, Existing::Refuses).await?;
+    let audit: Vec<_> = changes.audit.into_iter().map(rows::audit_row).collect();
+    statements::insert(tx, &audit, Existing::Refuses).await?;
+    for ((sale, tier), units) in changes.committed.iter().filter(|(_, units)| **units != 0) {
+        commit_units(tx, sale, tier, *units).await?;
+    }
+    for (sale, counters) in &changes.counters {
+        let sql = "UPDATE sales SET accepted = accepted + ?, finished = finished + ? WHERE slug = ?";
+        let values = vec![counters.accepted.into(), counters.finished.into(), sale.as_str().into()];
+        exactly(1, statements::execute_with(tx, sql, values).await?, "sales_known")?;
+    }
+    Ok(())
+}
+
+async fn insert_orders(tx: &DatabaseTransaction, new: &[&Order], now: Timestamp) -> Result<(), Failure> {
+    // Sorted, as the orders are: whoever inserts the same rows at the same time waits, and none for another.
+    let buyers: BTreeSet<Uuid> = new.iter().map(|order| order.customer).collect();
+    let buyers: Vec<_> = buyers.into_iter().map(|id| customers::Model { id, created_at: now.0 }).collect();
+    statements::insert(tx, &buyers, Existing::Keeps).await?;
+    let rows: Vec<_> = new.iter().map(|order| rows::order_row(order)).collect();
+    exactly(new.len(), statements::insert(tx, &rows, Existing::Keeps).await?, "orders_new")?;
+    let items: Vec<_> = new.iter().flat_map(|order| rows::item_rows(order)).collect();
+    statements::insert(tx, &items, Existing::Refuses).await?;
+    Ok(())
+}
+
+async fn store_attempts(
+    tx: &DatabaseTransaction,
+    book: &Book,
+    keys: &BTreeMap<(Uuid, u32), bool>,
+) -> Result<(), Failure> {
+    let found = |is_new: bool| {
+        let keys = keys.iter().filter(move |(_, new)| **new == is_new);
+        keys.filter_map(|(key, _)| book.attempts.get(key))
+    };
+    let new: Vec<attempts::Model> = found(true).map(rows::attempt_row).collect();
+    statements::insert(tx, &new, Existing::Refuses).await?;
+    let row = |attempt: &Attempt| (rows::attempt_row(attempt), None);
+    let changed: Vec<(attempts::Model, Option<Value>)> = found(false).map(row).collect();
+    let keys = &[attempts::Column::OrderId, attempts::Column::Number];
+    let update = Update { keys, guard: None, sets: &ATTEMPT_CHANGES };
+    exactly(changed.len(), statements::update(tx, &changed, update).await?, "attempts_known")
+}
+
+/// An order's tickets come one after another, so their place is counted here.
+async fn insert_tickets(tx: &DatabaseTransaction, tickets: Vec<(Uuid, Ticket)>) -> Result<(), Failure> {
+    let mut positions: BTreeMap<Uuid, i32> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(tickets.len());
+    for (order, ticket) in tickets {
+        let position = positions.entry(order).or_default();
+        rows.push(rows::ticket_row(order, *position, ticket));
+        *position += 1;
+    }
+    statements::insert(tx, &rows, Existing::Refuses).await?;
+    Ok(())
+}
+
+/// The ledger's own guard against overselling.
+async fn commit_units(tx: &DatabaseTransaction, sale: &str, tier: &str, units: i64) -> Result<(), Failure> {
+    let sql = "UPDATE tiers SET committed = committed + ?
+               WHERE sale = ? AND id = ? AND committed + ? BETWEEN 0 AND capacity";
+    let units = i32::try_from(units).map_err(|_| Failure::Guard("tiers_capacity"))?;
+    let values = vec![units.into(), sale.into(), tier.into(), units.into()];
+    exactly(1, statements::execute_with(tx, sql, values).await?, "tiers_capacity")
+}
+
+/// As many rows were written as had been decided; else the guard has fired.
+pub(super) fn exactly(decided: usize, written: u64, guard: &'static str) -> Result<(), Failure> {
+    if u64::try_from(decided).is_ok_and(|decided| decided == written) { Ok(()) } else { Err(Failure::Guard(guard)) }
+}

@@ -1,0 +1,18 @@
+//! What the web and the worker processes both know: the domain first, the adapters behind it.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod config;
+pub mod crash;
+pub mod decline;
+pub mod env;
+pub mod jobs;
+pub mod ledger;
+pub mod message;
+pub mod money;
+pub mod order;
+pub mod queue;
+pub mod rooms;
+pub mod sale;
+pub mod stock;
+pub mod stripe;
+pub mod telemetry;

@@ -1,0 +1,219 @@
+//! What the room is told: the shapes of the public contract, version 1. Pure; outside clients rely on every name.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::env::Timestamp;
+use crate::order::{MOST_ATTEMPTS, Order, State};
+use crate::sale::{Item, PricedItem, Status};
+use crate::stock::{Hold, Levels};
+
+/// An order as its shopper sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderView<'a> {
+    id: Uuid,
+    hold: Uuid,
+    state: &'static str,
+    version: i64,
+    sale: &'a str,
+    items: Vec<ItemView<'a>>,
+    amount: i64,
+    currency: &'a str,
+    charge: Option<&'a str>,
+    decline: Option<DeclineView>,
+    action: Option<ActionView<'a>>,
+    queue: Option<Place>,
+    tickets: Vec<TicketView<'a>>,
+    /// Milliseconds that the buyer has left, while the order waits for them.
+    expires_in_ms: Option<i64>,
+    created_at: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ItemView<'a> {
+    tier: &'a str,
+    quantity: u32,
+    amount: i64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct DeclineView {
+    code: &'static str,
+    message: &'static str,
+    /// How long to wait before another card may be tried, in milliseconds; `null` when no attempt is left.
+    retry_in_ms: Option<i64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ActionView<'a> {
+    client_secret: &'a str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TicketView<'a> {
+    id: Uuid,
+    tier: &'a str,
+    code: &'a str,
+}
+
+/// A place in the queue, and an honest guess at the time left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// 1 is next.
+    pub position: i64,
+    /// By the rate of the last seconds; `null` while that is unknown.
+    pub eta_ms: Option<i64>,
+}
+
+impl<'a> OrderView<'a> {
+    /// An order at a time of the ledger's clock, with its place in the queue if it is known.
+    #[must_use]
+    pub fn new(order: &'a Order, now: Timestamp, place: Option<Place>) -> Self {
+        Self {
+            id: order.id,
+            hold: order.hold,
+            state: crate::order::displayed_state(order),
+            version: order.version,
+            sale: &order.sale,
+            items: order.items.iter().map(ItemView::new).collect(),
+            amount: order.amount,
+            currency: order.currency.as_str(),
+            charge: order.charge.as_deref(),
+            decline: order.decline.as_ref().map(|decline| DeclineView {
+                code: decline.class.as_str(),
+                message: decline.class.message(),
+                retry_in_ms: (order.state == State::Declined && order.attempt < MOST_ATTEMPTS).then_some(0),
+            }),
+            action: order.client_secret.as_deref().map(|client_secret| ActionView { client_secret }),
+            queue: place.filter(|_| order.state.is_in_queue()),
+            tickets: order
+                .tickets
+                .iter()
+                .map(|ticket| TicketView { id: ticket.id, tier: &ticket.tier, code: &ticket.code })
+                .collect(),
+            expires_in_ms: order.expires_at.map(|at| at.ms_from(now)),
+            created_at: order.accepted_at.to_rfc3339(),
+        }
+    }
+}
+
+impl<'a> ItemView<'a> {
+    fn new(item: &'a PricedItem) -> Self {
+        Self { tier: &item.tier, quantity: item.quantity, amount: item.amount }
+    }
+}
+
+/// A hold as its shopper sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldView<'a> {
+    hold: Uuid,
+    sale: &'a str,
+    items: Vec<ItemView<'a>>,
+    amount: i64,
+    currency: &'a str,
+    expires_in_ms: i64,
+    epoch: u64,
+}
+
+impl<'a> HoldView<'a> {
+    /// A hold, as it was when it was read.
+    #[must_use]
+    pub fn new(hold: &'a Hold) -> Self {
+        Self {
+            hold: hold.id,
+            sale: &hold.sale,
+            items: hold.items.iter().map(ItemView::new).collect(),
+            amount: hold.amount(),
+            currency: hold.currency.as_str(),
+            expires_in_ms: hold.think_ms,
+            epoch: hold.epoch,
+        }
+    }
+}
+
+/// How much of a tier is free.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FreeView<'a> {
+    id: &'a str,
+    free: u32,
+}
+
+/// A place in the queue of one order.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PlaceView {
+    /// The order.
+    pub id: Uuid,
+    /// Its place.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// A message in the room.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message<'a> {
+    /// Always first, and complete.
+    Welcome {
+        /// Whose room.
+        customer: Uuid,
+        /// RFC 3339.
+        server_time: String,
+        /// Of the sales that were named.
+        epochs: std::collections::BTreeMap<&'a str, u64>,
+        /// The newest first.
+        orders: Vec<OrderView<'a>>,
+        /// Unpaid ones.
+        holds: Vec<HoldView<'a>>,
+    },
+    /// An order is now so.
+    Order {
+        /// The order.
+        order: Box<OrderView<'a>>,
+    },
+    /// Places in the queue have moved.
+    Queue {
+        /// Of pending orders.
+        orders: Vec<PlaceView>,
+    },
+    /// Stock of a sale is now so.
+    Stock {
+        /// The sale's slug.
+        sale: &'a str,
+        /// The epoch of the counters.
+        epoch: u64,
+        /// Whether it can be bought.
+        status: Status,
+        /// Of every tier.
+        tiers: Vec<FreeView<'a>>,
+    },
+    /// This server goes down; connect again after a while.
+    Reconnect {
+        /// How long to wait, in milliseconds.
+        retry_in_ms: i64,
+    },
+}
+
+impl<'a> Message<'a> {
+    /// An order is now so.
+    #[must_use]
+    pub fn order(order: &'a Order, now: Timestamp, place: Option<Place>) -> Self {
+        Self::Order { order: Box::new(OrderView::new(order, now, place)) }
+    }
+
+    /// Stock of a sale is now so.
+    #[must_use]
+    pub fn stock(sale: &'a str, levels: &'a Levels, status: Status) -> Self {
+        let tiers = levels.tiers.iter().map(|tier| FreeView { id: &tier.id, free: tier.free }).collect();
+        Self::Stock { sale, epoch: levels.epoch, status, tiers }
+    }
+
+    /// The frame to send.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // These shapes have string keys only, so that encoding them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// A basket as clients write it.
+pub type Basket = Vec<Item>;

@@ -1,0 +1,225 @@
+//! Stock: the fast gate in front of the ledger. Counters and holds, shared by every web and worker process.
+//!
+//! The stock turns away the many losers of a stampede without asking the ledger, and it is allowed to be wrong:
+//! the ledger's own guard is behind it. What it shows can always be rebuilt from the ledger ([`Stock::rebuild`])
+//! under a new *epoch*; holds of an older epoch are gone, and unpaid ones are the only thing that is lost.
+//!
+//! A **hold** is a claim on units of several tiers, all or none. Its life:
+//!
+//! ```text
+//!   reserve ──► held, with a deadline ──pin──► pinned to an order, without one ──settle──► sold
+//!                  │                              │                               └──────► free
+//!                  └─► free (deadline, or called off by its buyer)
+//! ```
+//!
+//! **Architecture invariants.** Per tier, `capacity = free + held + sold` at every instant. A pinned hold never
+//! expires here: its deadline is the ledger's. Every call is safe to repeat; a settlement carries the version of
+//! its order, and an older one changes nothing.
+
+pub mod memory;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::ledger::Image;
+use crate::money::Currency;
+use crate::order::state::StockEffect;
+use crate::sale::PricedItem;
+
+/// Unpaid holds that one customer may have at the same time.
+pub const MOST_HOLDS_PER_CUSTOMER: usize = 4;
+
+/// The stock could not do its work: its server is unreachable or answers nonsense. What became of the call is
+/// unknown; it is safe to repeat.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the stock failed: {0}")]
+pub struct StockError(pub String);
+
+/// Units to claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// The hold's id, made by whoever asks: the same id again is the same claim.
+    pub hold: Uuid,
+    /// The sale's slug.
+    pub sale: String,
+    /// Who claims.
+    pub customer: Uuid,
+    /// What, at which price: frozen from now on.
+    pub items: Vec<PricedItem>,
+    /// The currency of the prices.
+    pub currency: Currency,
+    /// How long the buyer may think.
+    pub think: Duration,
+    /// Pin it to this order at once.
+    pub order: Option<Uuid>,
+}
+
+/// A claim on stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its id.
+    pub id: Uuid,
+    /// The sale's slug.
+    pub sale: String,
+    /// Whose it is.
+    pub customer: Uuid,
+    /// What, at which price.
+    pub items: Vec<PricedItem>,
+    /// The currency of the prices.
+    pub currency: Currency,
+    /// The epoch it was taken in.
+    pub epoch: u64,
+    /// Thinking time that is left; a pinned hold keeps what was left when it was pinned.
+    pub think_ms: i64,
+    /// The order it is pinned to.
+    pub order: Option<Uuid>,
+}
+
+impl Hold {
+    /// The total, in minor units.
+    #[must_use]
+    pub fn amount(&self) -> i64 {
+        self.items.iter().map(|item| item.amount.saturating_mul(i64::from(item.quantity))).sum()
+    }
+}
+
+/// What became of a [`Reserve`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// The units are held.
+    Yes {
+        /// The hold.
+        hold: Hold,
+        /// By this call, and not by an earlier one of the same id.
+        new: bool,
+    },
+    /// Not enough of a tier.
+    SoldOut {
+        /// The tier's id.
+        tier: String,
+    },
+    /// More of a tier than one customer may have.
+    LimitReached {
+        /// The tier's id.
+        tier: String,
+    },
+    /// The customer has too many unpaid holds.
+    TooManyHolds,
+    /// The id is taken: by somebody else, for something else, or by an order that has ended.
+    Taken,
+    /// The stock knows no such sale or tier; it has to be rebuilt.
+    Unknown,
+}
+
+/// What became of a pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pinned {
+    /// It is pinned to the order.
+    Yes {
+        /// The hold.
+        hold: Hold,
+        /// By this call, and not by an earlier one: only who pinned may undo it.
+        new: bool,
+    },
+    /// There is no such hold of this customer: expired, freed, or never there.
+    Gone,
+    /// It belongs to another order, or its order has ended.
+    Taken,
+}
+
+/// What became of a wish to give a hold up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freed {
+    /// The units are free again.
+    Yes,
+    /// There is no such hold of this customer.
+    Gone,
+    /// It is being paid for.
+    Pinned,
+}
+
+/// What an order's state means for the stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The hold.
+    pub hold: Uuid,
+    /// The order it is pinned to.
+    pub order: Uuid,
+    /// The order's version: an older one than was seen changes nothing.
+    pub version: i64,
+    /// What the stock must show.
+    pub effect: StockEffect,
+}
+
+/// How much there is of a sale.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// The epoch of the counters.
+    pub epoch: u64,
+    /// In the order of the sale.
+    pub tiers: Vec<TierLevel>,
+}
+
+/// How much there is of a tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierLevel {
+    /// The tier's id.
+    pub id: String,
+    /// How many units there are.
+    pub capacity: u32,
+    /// Can be had.
+    pub free: u32,
+    /// In holds, pinned or not.
+    pub held: u32,
+    /// Of those, in pinned holds.
+    pub pinned: u32,
+    /// Paid.
+    pub sold: u32,
+}
+
+/// The fast gate.
+#[async_trait]
+pub trait Stock: Send + Sync + 'static {
+    /// Changes whenever the store may have lost what it knew.
+    async fn run_id(&self) -> Result<String, StockError>;
+
+    /// Claims units of all tiers, or of none.
+    async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StockError>;
+    /// Binds a hold to the order that pays for it: its clock stops. Again for the same order, it is a young pin anew.
+    async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError>;
+    /// Undoes a pin whose order was refused: the buyer's clock goes on where it stopped.
+    async fn unpin(&self, hold: Uuid, order: Uuid) -> Result<(), StockError>;
+    /// Gives up a hold that is not being paid for.
+    async fn free(&self, hold: Uuid, customer: Uuid) -> Result<Freed, StockError>;
+    /// Frees a pinned hold whose order never came to be; nothing if it is not pinned to that order any more, or was
+    /// pinned again since: then its buyer tries once more, and an accept may be on its way.
+    async fn free_orphan(&self, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError>;
+    /// Makes the stock show what an order's state says. An unknown hold is none of our business.
+    ///
+    /// An order that is paid after its units were released takes them again: from what is free, else from unpaid
+    /// holds, the one that would last longest first, since the ledger is the truth. Units in pins are not touched; if
+    /// too many are there, nothing changes and this is an error, until those pins have ended.
+    async fn settle(&self, settlement: Settlement) -> Result<(), StockError>;
+
+    /// The unpaid and unpinned holds of a customer.
+    async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError>;
+    /// How much there is of a sale; `None` when the stock does not know it.
+    async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError>;
+    /// Frees every hold whose deadline has passed; how many there were.
+    async fn expire(&self) -> Result<u64, StockError>;
+    /// Pins that are older than `age`, with their orders; at most `most`.
+    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<(Uuid, Uuid)>, StockError>;
+    /// Sets a tier's capacity, as the ledger has it, without touching holds.
+    async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError>;
+    /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone.
+    async fn rebuild(&self, image: Image) -> Result<(), StockError>;
+}
+
+/// Stock that is shared by everything in a process.
+pub type SharedStock = Arc<dyn Stock>;

@@ -1,0 +1,257 @@
+//! [`Stripe`] over HTTP.
+//!
+//! Requests other than a stored charge are built by the typed client and sent with this build's API version.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::Method;
+use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
+use stripe_core::payment_intent::{CancelPaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
+use stripe_core::refund::CreateRefund;
+use stripe_types::{RangeBoundsTs, RangeQueryTs};
+use uuid::Uuid;
+
+use super::http::{Call, ClientError, NoReply, Reply, Transport};
+use super::{API_VERSION, Answer, Found, Refunded, StoredRequest, Stripe, answer};
+use crate::env::{Env, Timestamp};
+
+/// The entries of one page; Stripe's maximum.
+const PAGE: i64 = 100;
+/// The most pages that are read to find an order: 10,000 PaymentIntents, several minutes of the busiest sale.
+const PAGES_MAX: usize = 100;
+
+/// Stripe, or a server that speaks as it does, for one account. Cloning shares the connections.
+#[derive(Clone)]
+pub struct HttpStripe {
+    transport: Transport,
+    env: Env,
+}
+
+impl fmt::Debug for HttpStripe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpStripe({})", self.transport.base())
+    }
+}
+
+impl HttpStripe {
+    /// A client for the server at `base` (`https://api.stripe.com`), with a secret or restricted key. `timeout`
+    /// bounds a whole request, from connecting to the answer's last byte; a claim's lease must be longer.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the address or the key cannot be right, or when the key would cross a network in the
+    /// clear.
+    pub fn new(base: &str, secret_key: &str, timeout: Duration, env: Env) -> Result<Self, ClientError> {
+        Ok(Self { transport: Transport::new(base, secret_key, timeout, env.clone())?, env })
+    }
+
+    /// One request, measured and logged under the outcome that `read` finds in what came back.
+    async fn observed<T>(
+        &self,
+        operation: &'static str,
+        call: Call<'_>,
+        read: impl FnOnce(&Result<Reply, NoReply>) -> (T, Outcome) + Send,
+    ) -> T {
+        let started = self.env.monotonic();
+        let heard = self.transport.call(call).await;
+        let elapsed = self.env.monotonic().saturating_sub(started);
+        let (result, outcome) = read(&heard);
+        let request_id = heard.as_ref().ok().and_then(|reply| reply.request_id.as_deref());
+        let status = heard.as_ref().ok().map(|reply| reply.status);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let reason = outcome.reason.as_deref();
+        match outcome.name {
+            "unknown" | "refused" => {
+                tracing::warn!(
+                    operation,
+                    outcome = outcome.name,
+                    status,
+                    request_id,
+                    elapsed_ms,
+                    reason,
+                    "asked Stripe"
+                );
+            }
+            name => tracing::debug!(operation, outcome = name, status, request_id, elapsed_ms, reason, "asked Stripe"),
+        }
+        metrics::histogram!("stripe_request_seconds", "operation" => operation, "outcome" => outcome.name)
+            .record(elapsed.as_secs_f64());
+        if outcome.name == "throttled" {
+            let label = throttle_label(reason.unwrap_or_default());
+            metrics::counter!("stripe_throttled_total", "reason" => label).increment(1);
+        }
+        result
+    }
+
+    async fn intent(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
+        self.observed(operation, call, |heard| {
+            let answer = answer::of_intent(heard);
+            let outcome = Outcome::of(&answer);
+            ((answer, answer::is_past_that(heard)), outcome)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Stripe for HttpStripe {
+    async fn send(&self, request: &StoredRequest, key: &str) -> Answer {
+        let call = Call {
+            method: Method::POST,
+            path: &request.path,
+            query: None,
+            body: Some(request.body.clone()),
+            key: Some(key),
+            version: &request.version,
+        };
+        let (answer, past_that) = self.intent("charge", call).await;
+        let Some(confirmed) = confirmed_intent(&request.path) else { return answer };
+        match answer {
+            refused if past_that => match self.retrieve(confirmed).await {
+                Answer::Declined { .. } | Answer::NotStarted { .. } | Answer::RequiresAction { .. } => refused,
+                what_it_became => what_it_became,
+            },
+            Answer::Declined { payment_intent: None, decline } => {
+                Answer::Declined { payment_intent: Some(confirmed.to_owned()), decline }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn retrieve(&self, payment_intent: &str) -> Answer {
+        let built = RetrievePaymentIntent::new(payment_intent).build();
+        let path = below_v1(&built);
+        self.intent("retrieve", typed(&built, &path, None)).await.0
+    }
+
+    async fn cancel(&self, payment_intent: &str, key: &str) -> Answer {
+        let built = CancelPaymentIntent::new(payment_intent).build();
+        let path = below_v1(&built);
+        let (answer, past_that) = self.intent("cancel", typed(&built, &path, Some(key))).await;
+        if past_that { self.retrieve(payment_intent).await } else { answer }
+    }
+
+    async fn find(&self, order: Uuid, created_from: Timestamp, created_to: Timestamp) -> Found {
+        let window = RangeQueryTs::Bounds(RangeBoundsTs {
+            gte: Some(created_from.0.div_euclid(1000)),
+            lte: Some(created_to.0.div_euclid(1000).saturating_add(1)),
+            ..RangeBoundsTs::default()
+        });
+        let mut intents = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut list = ListPaymentIntent::new().created(window).limit(PAGE);
+            if let Some(last) = &after {
+                list = list.starting_after(last.clone());
+            }
+            let built = list.build();
+            let path = below_v1(&built);
+            let (page, more) = match self.observed("list", typed(&built, &path, None), page_and_outcome).await {
+                Ok(page) => page,
+                Err(unknown) => return unknown,
+            };
+            after = page.last().map(|intent| intent.id.clone());
+            let ours = page.into_iter().filter(|intent| intent.order == Some(order));
+            intents.extend(ours.map(|intent| (intent.id.clone(), intent.answer(false))));
+            if !more || after.is_none() {
+                return if intents.is_empty() { Found::None } else { Found::Intents(intents) };
+            }
+        }
+        Found::Unknown { reason: format!("more than {PAGES_MAX} pages of PaymentIntents in the window") }
+    }
+
+    async fn refund(&self, payment_intent: &str, amount: Option<i64>, key: &str) -> Refunded {
+        let mut refund = CreateRefund::new().payment_intent(payment_intent);
+        if let Some(amount) = amount {
+            refund = refund.amount(amount);
+        }
+        let built = refund.build();
+        let path = below_v1(&built);
+        self.observed("refund", typed(&built, &path, Some(key)), |heard| {
+            let refunded = answer::of_refund(heard);
+            let outcome = Outcome::of_refund(&refunded);
+            (refunded, outcome)
+        })
+        .await
+    }
+}
+
+type Page = Result<(Vec<super::intent::Intent>, bool), Found>;
+
+fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (Page, Outcome) {
+    let page = answer::of_page(heard);
+    let outcome = match &page {
+        Err(Found::Unknown { reason }) => Outcome { name: "unknown", reason: Some(reason.clone()) },
+        _ => Outcome { name: "read", reason: None },
+    };
+    (page, outcome)
+}
+
+fn below_v1(built: &RequestBuilder) -> String {
+    format!("/v1{}", built.path)
+}
+
+fn typed<'a>(built: &'a RequestBuilder, path: &'a str, key: Option<&'a str>) -> Call<'a> {
+    let method = match built.method {
+        StripeMethod::Get => Method::GET,
+        StripeMethod::Post => Method::POST,
+        StripeMethod::Delete => Method::DELETE,
+    };
+    Call { method, path, query: built.query.as_deref(), body: built.body.clone(), key, version: API_VERSION }
+}
+
+/// The PaymentIntent that a stored request confirms; `None` when it makes one.
+fn confirmed_intent(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/payment_intents/")?.strip_suffix("/confirm")
+}
+
+/// One word for the metrics, and the reason for the log.
+struct Outcome {
+    name: &'static str,
+    reason: Option<String>,
+}
+
+impl Outcome {
+    fn of(answer: &Answer) -> Self {
+        let reason = match answer {
+            Answer::Throttled { reason, .. } | Answer::Unknown { reason, .. } | Answer::Refused { reason, .. } => {
+                Some(reason.clone())
+            }
+            Answer::Declined { decline, .. } => decline.raw.clone(),
+            _ => None,
+        };
+        Self { name: answer.as_str(), reason }
+    }
+
+    fn of_refund(refunded: &Refunded) -> Self {
+        let (name, reason) = match refunded {
+            Refunded::Succeeded { .. } => ("succeeded", None),
+            Refunded::Pending { .. } => ("pending", None),
+            Refunded::Failed { reason, .. } => ("failed", Some(reason)),
+            Refunded::Already => ("already", None),
+            Refunded::Throttled { reason, .. } => ("throttled", Some(reason)),
+            Refunded::Unknown { reason, .. } => ("unknown", Some(reason)),
+            Refunded::Refused { reason, .. } => ("refused", Some(reason)),
+        };
+        Self { name, reason: reason.cloned() }
+    }
+}
+
+/// A bounded set of labels, whatever a server may send.
+fn throttle_label(reason: &str) -> &'static str {
+    const KNOWN: [&str; 8] = [
+        "global-rate",
+        "endpoint-rate",
+        "global-concurrency",
+        "endpoint-concurrency",
+        "resource-specific",
+        "lock_timeout",
+        "idempotency_key_in_use",
+        "rate_limit",
+    ];
+    KNOWN.into_iter().find(|known| *known == reason).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests;

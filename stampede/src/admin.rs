@@ -1,0 +1,294 @@
+//! What an operator asks for, and what the answer is made of. It runs inside the process that sells, so that stock
+//! and pages know at once; when none runs, it runs on the ledger alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::env::{Env, Timestamp};
+use shared::ledger::{Control, Controlled, Created, Image, Ledger};
+use shared::sale::{Sale, Tier};
+use shared::stock::{Levels, Stock};
+use uuid::Uuid;
+
+use crate::report::Reply;
+
+/// How long stock and ledger may take to agree while purchases are under way.
+const AGREE_WITHIN: Duration = Duration::from_secs(3);
+
+/// What an operator asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Admin {
+    CreateSale(NewSale),
+    ListSales,
+    ShowSale { sale: String },
+    OpenSale { sale: String },
+    CloseSale { sale: String },
+    PauseSale { sale: String },
+    ResumeSale { sale: String },
+    AddStock { sale: String, tier: String, quantity: u32 },
+    ShowOrder { order: Uuid },
+    CheckStock { sale: String },
+}
+
+/// A sale, as it was typed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewSale {
+    pub slug: String,
+    pub name: String,
+    pub currency: String,
+    pub tiers: Vec<NewTier>,
+    pub hold_seconds: u32,
+    pub opens_at: Option<Timestamp>,
+    pub closes_at: Option<Timestamp>,
+}
+
+/// A tier, as it was typed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewTier {
+    pub id: String,
+    pub name: String,
+    pub amount: i64,
+    pub capacity: u32,
+    pub max_per_customer: Option<u32>,
+}
+
+/// What an answer is made from.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub env: Env,
+    pub ledger: Arc<dyn Ledger>,
+    /// The stock of the process that sells; `None` when no process does.
+    pub stock: Option<Arc<dyn Stock>>,
+    /// The shop whose pages should know at once.
+    pub shop: Option<web::App>,
+}
+
+impl Desk {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// When ledger or stock cannot be reached.
+    pub(crate) async fn carry_out(&self, asked: Admin) -> anyhow::Result<Reply> {
+        let reply = match asked {
+            Admin::CreateSale(new) => self.create(new).await?,
+            Admin::ListSales => self.list().await?,
+            Admin::ShowSale { sale } => self.show(&sale).await?,
+            Admin::OpenSale { sale } => self.control(&sale, Control::Open, "is open").await?,
+            Admin::CloseSale { sale } => self.control(&sale, Control::Close, "is closed").await?,
+            Admin::PauseSale { sale } => self.control(&sale, Control::Pause, "is paused").await?,
+            Admin::ResumeSale { sale } => self.control(&sale, Control::Resume, "goes on").await?,
+            Admin::AddStock { sale, tier, quantity } => {
+                self.control(&sale, Control::AddStock { tier, quantity }, "has more stock").await?
+            }
+            Admin::ShowOrder { order } => self.order(order).await?,
+            Admin::CheckStock { sale } => self.check(&sale).await?,
+        };
+        if let Some(shop) = &self.shop {
+            shop.catalogue.refresh(&*self.ledger).await?;
+        }
+        Ok(reply)
+    }
+
+    async fn create(&self, new: NewSale) -> anyhow::Result<Reply> {
+        let currency = match new.currency.parse() {
+            Ok(currency) => currency,
+            Err(error) => return Ok(Reply::refused(format!("{error}"))),
+        };
+        let tier = |tier: NewTier| Tier {
+            id: tier.id,
+            name: tier.name,
+            amount: tier.amount,
+            capacity: tier.capacity,
+            max_per_customer: tier.max_per_customer,
+            opens_at: None,
+            closes_at: None,
+        };
+        let sale = Sale {
+            slug: new.slug,
+            name: new.name,
+            currency,
+            opens_at: new.opens_at.unwrap_or_else(|| self.ledger.now()),
+            closes_at: new.closes_at,
+            hold_ms: i64::from(new.hold_seconds) * 1_000,
+            paused: false,
+            epoch: 0,
+            tiers: new.tiers.into_iter().map(tier).collect(),
+        };
+        if let Err(sentence) = sale.check() {
+            return Ok(Reply::refused(sentence));
+        }
+        let slug = sale.slug.clone();
+        match self.ledger.create_sale(sale).await? {
+            Created::SlugTaken => Ok(Reply::refused(format!("there is a sale {slug:?} already"))),
+            Created::Yes => {
+                self.rebuild(&slug).await?;
+                self.show(&slug).await
+            }
+        }
+    }
+
+    /// Makes the stock show a sale as the ledger has it, under a new epoch.
+    ///
+    /// # Errors
+    /// When ledger or stock cannot be reached.
+    pub(crate) async fn rebuild(&self, slug: &str) -> anyhow::Result<()> {
+        let Some(stock) = &self.stock else { return Ok(()) };
+        if let Some(image) = self.ledger.begin_epoch(slug, &stock.run_id().await?).await? {
+            stock.rebuild(image).await?;
+        }
+        Ok(())
+    }
+
+    async fn control(&self, slug: &str, control: Control, done: &str) -> anyhow::Result<Reply> {
+        match self.ledger.control(slug, control.clone(), "cli").await? {
+            Controlled::UnknownSale => return Ok(Reply::refused(format!("there is no sale {slug:?}"))),
+            Controlled::UnknownTier => return Ok(Reply::refused(format!("{slug} has no such tier"))),
+            Controlled::TooMuch => return Ok(Reply::refused("that is more than a tier may have".to_owned())),
+            Controlled::Yes => {}
+        }
+        if let (Control::AddStock { tier, .. }, Some(stock)) = (&control, &self.stock)
+            && let Some(sale) = self.sale(slug).await?
+            && let Some(found) = sale.tier(tier)
+        {
+            stock.set_capacity(slug, tier, found.capacity).await?;
+        }
+        let shown = self.show(slug).await?;
+        Ok(shown.headed(format!("{slug} {done}.")))
+    }
+
+    async fn sale(&self, slug: &str) -> anyhow::Result<Option<Sale>> {
+        Ok(self.ledger.sales().await?.into_iter().find(|sale| sale.slug == slug))
+    }
+
+    async fn list(&self) -> anyhow::Result<Reply> {
+        let mut rows = Vec::new();
+        for sale in self.ledger.sales().await? {
+            let levels = self.levels(&sale.slug).await?;
+            rows.push(self.sale_row(&sale, &levels));
+        }
+        Ok(Reply::sales(rows))
+    }
+
+    async fn show(&self, slug: &str) -> anyhow::Result<Reply> {
+        let Some(sale) = self.sale(slug).await? else {
+            return Ok(Reply::refused(format!("there is no sale {slug:?}")));
+        };
+        let levels = self.levels(slug).await?;
+        Ok(Reply::sale(self.sale_row(&sale, &levels)))
+    }
+
+    /// Counters of the stock, or what the stock would show if there were one.
+    async fn levels(&self, slug: &str) -> anyhow::Result<Levels> {
+        if let Some(stock) = &self.stock
+            && let Some(levels) = stock.levels(slug).await?
+        {
+            return Ok(levels);
+        }
+        Ok(self.ledger.image(slug).await?.map(|image| expected(&image)).unwrap_or_default())
+    }
+
+    fn sale_row(&self, sale: &Sale, levels: &Levels) -> Value {
+        let now = self.ledger.now();
+        let tiers: Vec<Value> = sale
+            .tiers
+            .iter()
+            .map(|tier| {
+                let level = levels.tiers.iter().find(|level| level.id == tier.id).cloned().unwrap_or_default();
+                json!({
+                    "id": tier.id, "name": tier.name, "amount": tier.amount, "currency": sale.currency,
+                    "capacity": tier.capacity, "free": level.free, "held": level.held, "sold": level.sold,
+                    "max_per_customer": tier.max_per_customer,
+                })
+            })
+            .collect();
+        json!({
+            "sale": sale.slug, "name": sale.name, "status": web::sales::status(sale, levels, now),
+            "opens_at": sale.opens_at.to_rfc3339(), "closes_at": sale.closes_at.map(Timestamp::to_rfc3339),
+            "hold_seconds": sale.hold_ms / 1_000, "epoch": sale.epoch, "tiers": tiers,
+        })
+    }
+
+    async fn order(&self, id: Uuid) -> anyhow::Result<Reply> {
+        let Some(order) = self.ledger.order(id).await? else {
+            return Ok(Reply::refused(format!("there is no order {id}")));
+        };
+        let audit = self.ledger.audit(id).await?;
+        Ok(Reply::order(&order, &audit))
+    }
+
+    /// Compares stock and ledger until they agree, since purchases under way are in the one before the other.
+    async fn check(&self, slug: &str) -> anyhow::Result<Reply> {
+        let started = self.env.monotonic();
+        loop {
+            let Some(image) = self.ledger.image(slug).await? else {
+                return Ok(Reply::refused(format!("there is no sale {slug:?}")));
+            };
+            let shown = match &self.stock {
+                Some(stock) => stock.levels(slug).await?,
+                None => Some(expected(&image)),
+            };
+            let wrong = differences(&image, shown.as_ref());
+            if wrong.is_empty() || self.env.monotonic().saturating_sub(started) > AGREE_WITHIN {
+                return Ok(Reply::check(slug, &shown.unwrap_or_default(), wrong, self.stock.is_some()));
+            }
+            self.env.sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// What the stock shows when the ledger is all there is.
+fn expected(image: &Image) -> Levels {
+    let tiers = image.tiers.iter().map(|tier| {
+        let pinned: u32 =
+            image.pins.iter().flat_map(|pin| &pin.items).filter(|i| i.tier == tier.id).map(|i| i.quantity).sum();
+        let free = tier.capacity.saturating_sub(tier.sold).saturating_sub(pinned);
+        shared::stock::TierLevel {
+            id: tier.id.clone(),
+            capacity: tier.capacity,
+            free,
+            held: pinned,
+            pinned,
+            sold: tier.sold,
+        }
+    });
+    Levels { epoch: image.epoch, tiers: tiers.collect() }
+}
+
+/// Every sentence about what does not add up.
+fn differences(image: &Image, shown: Option<&Levels>) -> Vec<String> {
+    let Some(shown) = shown else { return vec!["the stock does not know this sale".into()] };
+    let mut wrong = Vec::new();
+    if shown.epoch != image.epoch {
+        wrong.push(format!("the stock is of epoch {}, the ledger of epoch {}", shown.epoch, image.epoch));
+    }
+    for due in expected(image).tiers {
+        let id = &due.id;
+        if due.sold + due.pinned > due.capacity {
+            wrong.push(format!(
+                "{id}: oversold: {} of {} are committed in the ledger",
+                due.sold + due.pinned,
+                due.capacity
+            ));
+        }
+        let Some(tier) = shown.tiers.iter().find(|tier| tier.id == *id) else {
+            wrong.push(format!("{id}: the stock does not know it"));
+            continue;
+        };
+        if tier.free + tier.held + tier.sold != tier.capacity {
+            let (free, held, sold) = (tier.free, tier.held, tier.sold);
+            wrong.push(format!("{id}: {free} free + {held} held + {sold} sold is not the capacity {}", tier.capacity));
+        }
+        for (what, stock, ledger) in [
+            ("capacity", tier.capacity, due.capacity),
+            ("sold", tier.sold, due.sold),
+            ("pinned", tier.pinned, due.pinned),
+        ] {
+            if stock != ledger {
+                wrong.push(format!("{id}: {what} is {stock} in the stock and {ledger} in the ledger"));
+            }
+        }
+    }
+    wrong
+}

@@ -1,0 +1,297 @@
+//! What can be typed, and the help that explains it.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use shared::config::SETTINGS;
+use shared::env::Timestamp;
+
+use crate::admin::{Admin, NewSale, NewTier};
+
+/// Sells a limited stock to a crowd that arrives in the same second.
+///
+/// Without a command it starts everything in one process: the shop, a worker, and a sandbox in place of Stripe, with
+/// a demo sale that is open. No key, no database and no setting is needed.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, after_long_help = settings_help(), disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) typed: Option<Typed>,
+}
+
+const EXAMPLES: &str = "Examples:
+  stampede                                      the whole shop, at http://127.0.0.1:3000
+  stampede sale create --slug spring --name 'Spring concert' --currency usd \\
+      --tier std:Standard:2500:500:4 --tier vip:'Front row':9900:50:2
+  stampede sale show spring
+  stampede sale add-stock spring std 100
+  stampede stock check spring
+  stampede order show 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39
+
+Settings are environment variables, or lines of a file `.env`; `stampede --help` lists them all.";
+
+fn settings_help() -> String {
+    let mut help = format!("{EXAMPLES}\n\nSettings (environment variables, or lines of a file `.env`):\n");
+    for (name, default, meaning) in SETTINGS {
+        let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+        let _ = writeln!(help, "  {name:<24} {meaning}{default}");
+    }
+    help
+}
+
+/// The commands, as they are typed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Typed {
+    /// The shop alone; workers run in processes of their own (needs REDIS_URL)
+    Web,
+    /// A worker alone: as many of them as you like (needs REDIS_URL)
+    Worker,
+    /// The Stripe sandbox alone
+    Sandbox,
+    /// Brings the ledger's tables up to date; safe to repeat
+    Migrate,
+    /// Makes and steers sales
+    #[command(subcommand)]
+    Sale(Sale),
+    /// Looks at orders
+    #[command(subcommand)]
+    Order(Order),
+    /// Looks at the stock
+    #[command(subcommand)]
+    Stock(Stock),
+}
+
+/// Every command that prints data can print it as JSON.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `stampede sale …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sale {
+    /// Makes a sale; it is open at once unless --opens-at says otherwise
+    Create(Create),
+    /// Lists all sales, the newest first
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows one sale and its stock
+    Show {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Opens a sale now, and ends a pause
+    Open {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ends a sale: nothing new can be held; what is held can still be paid
+    Close {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Stops a sale for the moment: nothing new is held or paid, what was accepted is finished
+    Pause {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ends a pause
+    Resume {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Adds units to a tier
+    AddStock {
+        /// The sale's slug
+        sale: String,
+        /// The tier's id
+        tier: String,
+        /// How many more
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        quantity: u32,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// `stampede sale create …`
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Name in addresses: lower-case letters, digits, hyphens
+    #[arg(long)]
+    slug: String,
+    /// Name for people
+    #[arg(long)]
+    name: String,
+    /// Three-letter currency code
+    #[arg(long)]
+    currency: String,
+    /// A price category; AMOUNT is in minor units (2500 is $25.00), MAX is the most that one customer may have
+    #[arg(long = "tier", required = true, value_name = "ID:NAME:AMOUNT:CAPACITY[:MAX]")]
+    tiers: Vec<NewTier>,
+    /// How long an unpaid hold lasts
+    #[arg(long, default_value_t = 600)]
+    hold_seconds: u32,
+    /// When it opens, as 2026-12-01T10:00:00Z
+    #[arg(long, value_parser = Timestamp::parse_rfc3339)]
+    opens_at: Option<Timestamp>,
+    /// When it closes
+    #[arg(long, value_parser = Timestamp::parse_rfc3339)]
+    closes_at: Option<Timestamp>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// `stampede order …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Shows an order and everything that happened to it
+    Show {
+        /// The order's id
+        order: uuid::Uuid,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// `stampede stock …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stock {
+    /// Exits with 1 unless conservation holds and stock and ledger agree
+    Check {
+        /// The sale's slug
+        sale: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+impl FromStr for NewTier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The id comes first and the numbers last, so that a name may have colons of its own.
+        let parts: Vec<&str> = text.split(':').collect();
+        let shape = || "a tier is ID:NAME:AMOUNT:CAPACITY[:MAX_PER_CUSTOMER]".to_owned();
+        let numbers = parts.iter().rev().take(3).take_while(|part| part.parse::<i64>().is_ok()).count();
+        let numbers = numbers.min(parts.len().saturating_sub(2));
+        if numbers < 2 {
+            return Err(shape());
+        }
+        let first = parts.len() - numbers;
+        let number = |place: usize| parts.get(first + place).copied();
+        let parse = |place: usize| number(place).and_then(|text| text.parse().ok());
+        Ok(Self {
+            id: parts[0].to_owned(),
+            name: parts[1..first].join(":"),
+            amount: number(0).and_then(|text| text.parse().ok()).ok_or_else(shape)?,
+            capacity: parse(1).ok_or_else(|| "a capacity is a whole number".to_owned())?,
+            max_per_customer: match number(2) {
+                Some(text) => Some(text.parse().map_err(|_| "a limit per customer is a whole number".to_owned())?),
+                None => None,
+            },
+        })
+    }
+}
+
+/// The commands, as they are carried out.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Everything in one process.
+    All,
+    /// The shop alone.
+    Web,
+    /// A worker alone.
+    Worker,
+    /// The sandbox alone.
+    Sandbox,
+    /// Migrations.
+    Migrate,
+    /// Something for the running process, or for the ledger.
+    Admin {
+        /// What.
+        command: Admin,
+        /// Whether to print JSON.
+        json: bool,
+    },
+}
+
+impl Cli {
+    /// What is to be carried out.
+    #[must_use]
+    pub(crate) fn command(self) -> Command {
+        let Some(typed) = self.typed else { return Command::All };
+        let admin = |command: Admin, output: Output| Command::Admin { command, json: output.json };
+        match typed {
+            Typed::Web => Command::Web,
+            Typed::Worker => Command::Worker,
+            Typed::Sandbox => Command::Sandbox,
+            Typed::Migrate => Command::Migrate,
+            Typed::Sale(Sale::Create(new)) => {
+                let output = new.output;
+                let sale = NewSale {
+                    slug: new.slug,
+                    name: new.name,
+                    currency: new.currency,
+                    tiers: new.tiers,
+                    hold_seconds: new.hold_seconds,
+                    opens_at: new.opens_at,
+                    closes_at: new.closes_at,
+                };
+                admin(Admin::CreateSale(sale), output)
+            }
+            Typed::Sale(Sale::List { output }) => admin(Admin::ListSales, output),
+            Typed::Sale(Sale::Show { sale, output }) => admin(Admin::ShowSale { sale }, output),
+            Typed::Sale(Sale::Open { sale, output }) => admin(Admin::OpenSale { sale }, output),
+            Typed::Sale(Sale::Close { sale, output }) => admin(Admin::CloseSale { sale }, output),
+            Typed::Sale(Sale::Pause { sale, output }) => admin(Admin::PauseSale { sale }, output),
+            Typed::Sale(Sale::Resume { sale, output }) => admin(Admin::ResumeSale { sale }, output),
+            Typed::Sale(Sale::AddStock { sale, tier, quantity, output }) => {
+                admin(Admin::AddStock { sale, tier, quantity }, output)
+            }
+            Typed::Order(Order::Show { order, output }) => admin(Admin::ShowOrder { order }, output),
+            Typed::Stock(Stock::Check { sale, output }) => admin(Admin::CheckStock { sale }, output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_tier_is_read_with_and_without_a_limit_and_with_colons_in_its_name() {
+        let tier: NewTier = "std:Standard:2500:100".parse().unwrap();
+        assert_eq!(
+            (tier.name.as_str(), tier.amount, tier.capacity, tier.max_per_customer),
+            ("Standard", 2500, 100, None)
+        );
+        let tier: NewTier = "vip:Front: row A:9900:50:2".parse().unwrap();
+        assert_eq!((tier.name.as_str(), tier.max_per_customer), ("Front: row A", Some(2)));
+        for bad in ["", "std", "std:Standard", "std:Standard:2500", "std:Standard:x:100", "std:Standard:2500:-1"] {
+            assert!(bad.parse::<NewTier>().is_err(), "{bad}");
+        }
+    }
+}

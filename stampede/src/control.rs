@@ -1,0 +1,108 @@
+//! Commands reach the process that sells through a local socket in its data directory: one line of JSON each way.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use shared::config::Settings;
+use shared::env::Env;
+use shared::ledger::sql::SqlLedger;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, Desk};
+use crate::data_dir::{DataDir, control_socket, ledger_url};
+use crate::embedded::terms;
+use crate::report::Reply;
+
+/// The longest command that is read, in bytes.
+const LINE_BYTES_MAX: u64 = 256 * 1024;
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Listens for commands until told to stop.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub(crate) async fn listen(path: PathBuf, desk: Desk, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // The data directory is locked: a socket that is there was left by a dead process.
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("{} cannot be replaced", path.display()));
+    }
+    let listener = UnixListener::bind(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        let desk = desk.clone();
+        match accepted {
+            Ok((stream, _)) => drop(tokio::spawn(async move {
+                if let Err(error) = answer(stream, &desk).await {
+                    tracing::warn!(%error, "a command could not be answered");
+                }
+            })),
+            Err(error) => tracing::warn!(%error, "the control socket failed"),
+        }
+    }
+    let _ = std::fs::remove_file(&path);
+    Ok(())
+}
+
+async fn answer(stream: UnixStream, desk: &Desk) -> anyhow::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str::<Admin>(&line) {
+        Ok(asked) => match desk.carry_out(asked).await {
+            Ok(reply) => reply,
+            Err(error) => Reply::refused(format!("{error:#}")),
+        },
+        Err(_) => Reply::refused("the running stampede does not know this command; is it of another version?".into()),
+    };
+    write.write_all(format!("{}\n", serde_json::to_string(&reply)?).as_bytes()).await?;
+    Ok(())
+}
+
+/// Has a command carried out: by the process that sells, or here when none does.
+///
+/// # Errors
+/// When neither can be reached.
+pub(crate) async fn ask(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
+    let path = control_socket(settings);
+    match UnixStream::connect(&path).await {
+        Ok(stream) => {
+            let reply = tokio::time::timeout(PATIENCE, exchange(stream, &command)).await;
+            reply.context("the running stampede did not answer in time")?
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            alone(settings, command).await
+        }
+        Err(error) => Err(error).with_context(|| format!("{} cannot be reached", path.display())),
+    }
+}
+
+async fn exchange(stream: UnixStream, command: &Admin) -> anyhow::Result<Reply> {
+    let (read, mut write) = stream.into_split();
+    write.write_all(format!("{}\n", serde_json::to_string(command)?).as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(read).read_line(&mut line).await?;
+    serde_json::from_str(&line).context("the running stampede gave an answer that cannot be read")
+}
+
+/// No process sells: the ledger alone is asked, under the lock that a selling process would have.
+async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
+    let data_dir = DataDir::lock(&settings.data_dir)?;
+    let env = Env::system();
+    let url = ledger_url(settings);
+    SqlLedger::migrate(url.expose()).await?;
+    let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), terms(settings)).await?);
+    let desk = Desk { env, ledger: ledger.clone(), stock: None, shop: None };
+    let reply = desk.carry_out(command).await;
+    ledger.close().await;
+    drop(data_dir);
+    reply
+}

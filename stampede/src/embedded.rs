@@ -1,0 +1,260 @@
+//! The whole shop in one process: ledger on disk; stock, queue and rooms in memory; the sandbox in place of Stripe.
+//!
+//! A restart begins like this, in this order: lock the data directory, open the ledger, begin a new epoch of every
+//! sale and rebuild its stock, queue what is owed, and only then listen.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sandbox::Latency;
+use shared::config::{Secret, Settings};
+use shared::env::Env;
+use shared::ledger::book::Terms;
+use shared::ledger::sql::SqlLedger;
+use shared::queue::QueueOptions;
+use shared::queue::memory::Memory;
+use shared::rooms::memory::MemoryRooms;
+use shared::stock::memory::MemoryStock;
+use shared::stripe::HttpStripe;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use web::app::{Page, Parts};
+use web::limits::Limits;
+use worker::budget::Budget;
+use worker::{Context, Patience};
+
+use crate::admin::{Admin, Desk, NewSale, NewTier};
+use crate::control;
+use crate::data_dir::{DataDir, control_socket, ledger_url};
+
+/// How long one request to Stripe may take; less than a job may.
+const STRIPE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long running charges may go on after the process was told to stop; longer than a job may take.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// How long orders may wait, as the settings say.
+#[must_use]
+pub(crate) fn terms(settings: &Settings) -> Terms {
+    Terms { retry: settings.retry, order: settings.order }
+}
+
+/// Runs everything until told to stop.
+///
+/// # Errors
+/// When something that is needed cannot be had; nothing was sold then.
+pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        settings.redis_url.is_none(),
+        "REDIS_URL is set, but this version keeps stock, queue and rooms in its own process: unset it"
+    );
+    let env = Env::system();
+    let data_dir = DataDir::lock(&settings.data_dir)?;
+    let secret = data_dir.session_secret(&settings, &env)?;
+    // The sandbox outlives the workers, who may still be talking to it.
+    let sandbox_end = CancellationToken::new();
+    let provider = Provider::start(&settings, &data_dir, sandbox_end.clone()).await?;
+    let ledger = open_ledger(&settings, &env).await?;
+    let ctx = context(&settings, &env, ledger.clone(), &provider)?;
+    let app = shop(&settings, &ctx, &secret, &provider)?;
+    let desk = Desk { env, ledger: ledger.clone(), stock: Some(ctx.stock.clone()), shop: Some(app.clone()) };
+    recover(&settings, &desk, &ctx).await?;
+    let listener = bind(&settings).await?;
+    announce(&settings, listener.local_addr()?, &provider);
+
+    let options = worker::run::Options {
+        name: format!("embedded-{}", std::process::id()),
+        concurrency: settings.worker_concurrency,
+        drain: DRAIN,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(control::listen(control_socket(&settings), desk, shutdown.clone()));
+    tasks.spawn(worker::run::run(ctx, options, shutdown.clone()));
+    tasks.spawn(web::serve::serve(app, listener, shutdown.clone()));
+    let ended = until_all_end(tasks, &shutdown).await;
+    ledger.close().await;
+    sandbox_end.cancel();
+    provider.stopped().await?;
+    ended
+}
+
+/// Waits for every task. The first one that ends, told or not, takes the others with it.
+async fn until_all_end(mut tasks: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut first_error = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        shutdown.cancel();
+        let ended = ended.unwrap_or_else(|error| Err(error.into()));
+        first_error = first_error.and(ended);
+    }
+    first_error
+}
+
+/// Runs the sandbox alone until told to stop.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) async fn sandbox_alone(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&settings.data_dir)?;
+    let config = sandbox_config(settings, settings.data_dir.join("sandbox.sqlite"))?;
+    let running = sandbox::start(config, shutdown).await?;
+    println!("The Stripe sandbox listens at http://{}. Stop it with Ctrl+C.", running.address);
+    running.stopped().await
+}
+
+/// Brings the ledger's tables up to date.
+///
+/// # Errors
+/// When the database cannot be reached or changed.
+pub(crate) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&settings.data_dir)?;
+    Ok(SqlLedger::migrate(ledger_url(settings).expose()).await?)
+}
+
+/// Stripe, or what stands in for it.
+struct Provider {
+    api_base: String,
+    secret_key: Secret,
+    page: Page,
+    /// The sandbox in this process.
+    sandbox: Option<sandbox::Running>,
+}
+
+impl Provider {
+    async fn start(settings: &Settings, data_dir: &DataDir, end: CancellationToken) -> anyhow::Result<Self> {
+        let Some(keys) = &settings.stripe else {
+            let config = sandbox_config(settings, data_dir.file("sandbox.sqlite"))?;
+            let (secret_key, publishable_key) = (config.secret_key.clone(), config.publishable_key.clone());
+            let running = sandbox::start(config, end).await.with_context(|| {
+                format!("the sandbox cannot listen at {}; set SANDBOX_BIND to another address", settings.sandbox.bind)
+            })?;
+            let api_base = format!("http://{}", running.address);
+            let page = Page::of_sandbox(publishable_key, &api_base);
+            return Ok(Self { api_base, secret_key: Secret::new(secret_key), page, sandbox: Some(running) });
+        };
+        let (publishable, secret_key) = (keys.publishable.clone(), keys.secret.clone());
+        Ok(match &settings.stripe_api_base {
+            Some(base) => {
+                Self { page: Page::of_sandbox(publishable, base), api_base: base.clone(), secret_key, sandbox: None }
+            }
+            None => {
+                let api_base = "https://api.stripe.com".to_owned();
+                Self { page: Page::of_stripe(publishable), api_base, secret_key, sandbox: None }
+            }
+        })
+    }
+
+    async fn stopped(self) -> anyhow::Result<()> {
+        match self.sandbox {
+            Some(running) => running.stopped().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn sandbox_config(settings: &Settings, database: std::path::PathBuf) -> anyhow::Result<sandbox::Config> {
+    let latency = match &settings.sandbox.latency {
+        Some(text) => text.parse().map_err(|error| anyhow::anyhow!("SANDBOX_LATENCY: {error}"))?,
+        None => Latency::default(),
+    };
+    Ok(sandbox::Config {
+        bind: settings.sandbox.bind,
+        database: Some(database),
+        latency,
+        rate_limit: settings.sandbox.rate_limit,
+        ..sandbox::Config::default()
+    })
+}
+
+async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(settings.bind).await;
+    bound.with_context(|| format!("the shop cannot listen at {}; set BIND to another address", settings.bind))
+}
+
+async fn open_ledger(settings: &Settings, env: &Env) -> anyhow::Result<Arc<SqlLedger>> {
+    let url = ledger_url(settings);
+    // One process uses this ledger, so that it can bring it up to date by itself.
+    SqlLedger::migrate(url.expose()).await?;
+    Ok(Arc::new(SqlLedger::connect(url.expose(), env.clone(), terms(settings)).await?))
+}
+
+fn context(settings: &Settings, env: &Env, ledger: Arc<SqlLedger>, provider: &Provider) -> anyhow::Result<Context> {
+    let key = provider.secret_key.expose();
+    Ok(Context {
+        env: env.clone(),
+        ledger,
+        stock: Arc::new(MemoryStock::new(env.clone())),
+        queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
+        rooms: Arc::new(MemoryRooms::default()),
+        stripe: Arc::new(HttpStripe::new(&provider.api_base, key, STRIPE_TIMEOUT, env.clone())?),
+        budget: Arc::new(Budget::new(env.clone(), settings.stripe_rate)),
+        patience: Patience::default(),
+    })
+}
+
+fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider) -> anyhow::Result<web::App> {
+    Ok(web::App::new(Parts {
+        env: ctx.env.clone(),
+        ledger: ctx.ledger.clone(),
+        stock: ctx.stock.clone(),
+        queue: ctx.queue.clone(),
+        rooms: ctx.rooms.clone(),
+        session_secret: secret.expose().as_bytes().to_vec(),
+        page: provider.page.clone(),
+        public_url: settings.public_url.clone(),
+        limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
+        metrics: recorder()?,
+    }))
+}
+
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new().install_recorder()?)
+}
+
+/// Rebuilds the stock of every sale under a new epoch, and queues what a process before this one left owed.
+async fn recover(settings: &Settings, desk: &Desk, ctx: &Context) -> anyhow::Result<()> {
+    let sales = ctx.ledger.sales().await?;
+    if sales.is_empty() && settings.demo {
+        desk.carry_out(Admin::CreateSale(demo())).await?;
+    }
+    for sale in &sales {
+        desk.rebuild(&sale.slug).await?;
+    }
+    let queued = worker::sweep::queue_owed(ctx, Duration::ZERO, u32::MAX).await.map_err(anyhow::Error::msg)?;
+    if queued > 0 {
+        tracing::info!(queued, "charges that an earlier process left owed are queued again");
+    }
+    Ok(())
+}
+
+/// The sale that a newcomer finds.
+fn demo() -> NewSale {
+    let tier = |id: &str, name: &str, amount, capacity, limit| NewTier {
+        id: id.into(),
+        name: name.into(),
+        amount,
+        capacity,
+        max_per_customer: limit,
+    };
+    NewSale {
+        slug: "demo".into(),
+        name: "Moonlight Stampede, live at the Old Depot".into(),
+        currency: "usd".into(),
+        tiers: vec![
+            tier("std", "General admission", 2_500, 10_000, None),
+            tier("balcony", "Balcony, seated", 4_800, 200, Some(4)),
+            tier("front", "Front row", 12_000, 12, Some(2)),
+        ],
+        hold_seconds: 600,
+        opens_at: None,
+        closes_at: None,
+    }
+}
+
+fn announce(settings: &Settings, address: SocketAddr, provider: &Provider) {
+    let shop = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let money = if provider.page.sandbox { "test cards only, no real money moves" } else { "real cards are charged" };
+    println!("Stampede is selling at {shop} ({money}). Stop it with Ctrl+C.");
+}

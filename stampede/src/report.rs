@@ -1,0 +1,168 @@
+//! Answers, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::ledger::AuditEntry;
+use shared::money::{Currency, Money};
+use shared::order::Order;
+use shared::stock::Levels;
+
+/// An answer: the same in words and as data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    good: bool,
+    text: String,
+    data: Value,
+}
+
+impl Reply {
+    /// It cannot be done, and why.
+    #[must_use]
+    pub(crate) fn refused(sentence: String) -> Self {
+        let data = json!({ "error": sentence });
+        Self { good: false, text: format!("{sentence}\n"), data }
+    }
+
+    /// A list of sales.
+    #[must_use]
+    pub(crate) fn sales(rows: Vec<Value>) -> Self {
+        let mut text = String::new();
+        for row in &rows {
+            let _ = writeln!(text, "{:<20} {:<10} {}", word(row, "sale"), word(row, "status"), word(row, "name"));
+        }
+        if rows.is_empty() {
+            text = "There is no sale yet; `stampede sale create --help` tells how to make one.\n".into();
+        }
+        Self { good: true, text, data: json!({ "sales": rows }) }
+    }
+
+    /// One sale with its stock.
+    #[must_use]
+    pub(crate) fn sale(row: Value) -> Self {
+        let mut text = format!("{} ({}), {}\n", word(&row, "name"), word(&row, "sale"), word(&row, "status"));
+        let _ = writeln!(text, "opens {}", word(&row, "opens_at"));
+        let _ = writeln!(
+            text,
+            "{:<16} {:>14} {:>9} {:>9} {:>9} {:>9}  limit",
+            "tier", "price", "capacity", "free", "held", "sold"
+        );
+        for tier in row["tiers"].as_array().into_iter().flatten() {
+            let limit = tier["max_per_customer"].as_u64().map_or_else(|| "none".into(), |limit| limit.to_string());
+            let _ = writeln!(
+                text,
+                "{:<16} {:>14} {:>9} {:>9} {:>9} {:>9}  {limit}",
+                word(tier, "id"),
+                price(tier),
+                tier["capacity"],
+                tier["free"],
+                tier["held"],
+                tier["sold"],
+            );
+        }
+        Self { good: true, text, data: row }
+    }
+
+    /// An order and its story.
+    #[must_use]
+    pub(crate) fn order(order: &Order, audit: &[AuditEntry]) -> Self {
+        let money = Money { amount: order.amount, currency: order.currency };
+        let mut text = format!("order {}: {}, {money}, sale {}\n", order.id, order.state, order.sale);
+        for item in &order.items {
+            let _ = writeln!(text, "  {} × {}", item.quantity, item.tier);
+        }
+        if let Some(charge) = &order.charge {
+            let _ = writeln!(text, "  charge {charge}");
+        }
+        if let Some(review) = &order.review {
+            let _ = writeln!(text, "  to be looked at: {review}");
+        }
+        for line in audit {
+            let attempt = line.attempt.map(|number| format!(" (attempt {number})")).unwrap_or_default();
+            let note = line.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+            let _ = writeln!(text, "{}  {}{attempt} by {}{note}", line.at, line.what, line.by);
+        }
+        // No mail address and no name: this ends up in chats and tickets.
+        let data = json!({
+            "id": order.id, "state": order.state, "version": order.version, "sale": order.sale, "hold": order.hold,
+            "customer": order.customer, "items": order.items, "amount": order.amount, "currency": order.currency,
+            "attempt": order.attempt, "payment_intent": order.payment_intent, "charge": order.charge,
+            "review": order.review, "tickets": order.tickets, "accepted_at": order.accepted_at.to_rfc3339(),
+            "updated_at": order.updated_at.to_rfc3339(),
+            "audit": audit.iter().map(audit_row).collect::<Vec<_>>(),
+        });
+        Self { good: true, text, data }
+    }
+
+    /// Whether stock and ledger agree.
+    #[must_use]
+    pub(crate) fn check(slug: &str, levels: &Levels, wrong: Vec<String>, live: bool) -> Self {
+        let good = wrong.is_empty();
+        let what = if live { "stock and ledger agree" } else { "nothing sells at the moment; the ledger adds up" };
+        let mut text =
+            if good { format!("{slug}: conservation holds, {what}.\n") } else { format!("{slug}: wrong!\n") };
+        let mut tiers = Vec::new();
+        for tier in &levels.tiers {
+            let _ = writeln!(
+                text,
+                "  {}: capacity {} = {} free + {} held + {} sold",
+                tier.id, tier.capacity, tier.free, tier.held, tier.sold
+            );
+            tiers.push(json!({
+                "id": tier.id, "capacity": tier.capacity, "free": tier.free, "held": tier.held,
+                "pinned": tier.pinned, "sold": tier.sold,
+            }));
+        }
+        for sentence in &wrong {
+            let _ = writeln!(text, "  {sentence}");
+        }
+        let data =
+            json!({ "sale": slug, "ok": good, "live": live, "epoch": levels.epoch, "tiers": tiers, "wrong": wrong });
+        Self { good, text, data }
+    }
+
+    /// The same with a sentence before it.
+    #[must_use]
+    pub(crate) fn headed(mut self, sentence: String) -> Self {
+        self.text = format!("{sentence}\n{}", self.text);
+        self
+    }
+
+    /// For a person.
+    #[must_use]
+    pub(crate) fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// For a program.
+    #[must_use]
+    pub(crate) fn as_json(&self) -> String {
+        format!("{:#}\n", self.data)
+    }
+
+    /// Whether it was done, and all was well.
+    #[must_use]
+    pub(crate) fn is_good(&self) -> bool {
+        self.good
+    }
+}
+
+fn audit_row(line: &AuditEntry) -> Value {
+    json!({
+        "at": line.at.to_rfc3339(), "what": line.what, "attempt": line.attempt, "version": line.version,
+        "note": line.note, "by": line.by,
+    })
+}
+
+fn word<'a>(row: &'a Value, name: &str) -> &'a str {
+    row[name].as_str().unwrap_or_default()
+}
+
+fn price(tier: &Value) -> String {
+    let currency: Option<Currency> = tier["currency"].as_str().and_then(|code| code.parse().ok());
+    match (currency, tier["amount"].as_i64()) {
+        (Some(currency), Some(amount)) => Money { amount, currency }.to_string(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,88 @@
+// What can be said of the files themselves: the rules that no browser needs to prove.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { text } from "../messages.js";
+import { alertLine, statusLine } from "../notices.js";
+import { declined, now, order, sale } from "./world.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const read = (file) => readFileSync(join(root, file), "utf8");
+const pages = { "index.html": "app.js", "tickets.html": "tickets.js" };
+const states =
+  "accepted charging requires_action declined closing review paid expired canceled partially_refunded refunded disputed".split(" ");
+
+function importedBy(file, seen = new Set()) {
+  for (const [, path] of read(file).matchAll(/(?:from|^import) "(\.[^"]+)"/gm)) {
+    const next = normalize(join(dirname(file), path));
+    if (!seen.has(next)) importedBy(next, seen.add(next));
+  }
+  return seen;
+}
+
+test("every module is preloaded, so that nothing is fetched in turns or after the payment", () => {
+  for (const [page, entry] of Object.entries(pages)) {
+    const preloaded = [...read(page).matchAll(/modulepreload" href="\{\{static\}\}\/([^"]+)"/g)].map(([, file]) => file);
+    assert.deepEqual(preloaded.sort(), [...importedBy(entry)].sort(), page);
+  }
+});
+
+test("the served status line is empty, and there is one", () => {
+  for (const page of Object.keys(pages)) {
+    assert.equal(read(page).match(/role="status"/g).length, 1);
+    assert.match(read(page), /role="status"[^>]*><\//);
+  }
+});
+
+test("the pages hold no inline script or style, and load nothing from elsewhere", () => {
+  for (const page of Object.keys(pages)) {
+    assert.doesNotMatch(read(page), /style=|<style|<script(?![^>]*src=)|\son\w+=|https?:/);
+  }
+  for (const file of readdirSync(root).filter((name) => name.endsWith(".css"))) {
+    assert.doesNotMatch(read(file), /url\(|@import/, file);
+  }
+});
+
+test("every state of an order has its sentences", () => {
+  for (const state of states) {
+    assert.ok(text.order[state]?.title, state);
+    assert.ok(text.status[state], state);
+    assert.ok(text.tickets.state[state], state);
+  }
+});
+
+test("every class of decline has its sentence", () => {
+  const classes =
+    "card_declined insufficient_funds expired_card incorrect_cvc incorrect_number processing_error authentication_required try_another_card";
+  for (const code of classes.split(" ")) assert.ok(text.order.reasons[code], code);
+});
+
+const line = (step, more = {}) =>
+  statusLine({ step, sale: { ...sale(), opensAt: null, closesAt: null }, connection: "live", notices: { busy: null, waiting: null }, elsewhere: false, now, ...more });
+
+test("the status line says the order's state, and nothing that ticks", () => {
+  for (const state of states) {
+    const early = line({ name: "order", order: order({ state, place: { position: 9, at: now + 9000 } }) });
+    const late = line({ name: "order", order: order({ state, place: { position: 1, at: now + 1 } }) }, { now: now + 8000 });
+    assert.equal(early, late);
+  }
+});
+
+test("a lost connection tells a waiting buyer that the order is safe", () => {
+  const lost = { connection: "lost" };
+  assert.equal(line({ name: "order", order: order() }, lost), text.status.lost_pending);
+  assert.equal(line({ name: "choose" }, lost), text.status.lost);
+});
+
+test("an alert is raised only where the buyer must act", () => {
+  const alert = (step, own = null) => alertLine({ step, notices: { alert: own } });
+  for (const state of states.filter((state) => !["declined", "requires_action"].includes(state))) {
+    assert.equal(alert({ name: "order", order: order({ state }) }), "", state);
+  }
+  assert.match(alert({ name: "order", order: declined() }), /declined/);
+  assert.ok(alert({ name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) }));
+  assert.equal(alert({ name: "choose" }, "Choose again."), "Choose again.");
+});

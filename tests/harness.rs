@@ -1,0 +1,7 @@
+//! What a test may ask for: a shop, a customer, a database, a port, a browser.
+
+pub mod browser;
+pub mod client;
+pub mod ports;
+pub mod postgres;
+pub mod shop;

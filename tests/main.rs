@@ -1,0 +1,12 @@
+//! The integration suite: everything that needs more than one crate, a real server or a real browser.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod browser;
+mod contract;
+mod crash;
+mod crowd;
+mod house;
+mod ledger;
+mod postgres;
+mod sdk;

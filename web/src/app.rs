@@ -1,0 +1,145 @@
+//! What every handler works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::env::Env;
+use shared::ledger::SharedLedger;
+use shared::queue::Queue;
+use shared::rooms::SharedRooms;
+use shared::stock::SharedStock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalogue::Catalogue;
+use crate::guard::Policy;
+use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::progress::Progress;
+use crate::session::Signer;
+
+/// How long an accept may take; a pin without an order is freed after twice this.
+pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the process is made of.
+pub struct Parts {
+    /// Time, ids, randomness.
+    pub env: Env,
+    /// The truth.
+    pub ledger: SharedLedger,
+    /// The fast gate.
+    pub stock: SharedStock,
+    /// Where charge jobs go.
+    pub queue: Arc<dyn Queue>,
+    /// Where outcomes come from.
+    pub rooms: SharedRooms,
+    /// Signs cookies and tokens.
+    pub session_secret: Vec<u8>,
+    /// What the page needs to know of Stripe.
+    pub page: Page,
+    /// How shoppers reach the shop, if it was said.
+    pub public_url: Option<String>,
+    /// Who is limited, and whose word about addresses counts.
+    pub limits: Limits,
+    /// Renders the metrics.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+/// What the page needs to know of Stripe.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// `pk_…`.
+    pub publishable_key: String,
+    /// Where Stripe.js comes from.
+    pub js: String,
+    /// The origin that Stripe.js and its frames talk to besides `js`'s own.
+    pub api_origin: String,
+    /// Whether no real money moves.
+    pub sandbox: bool,
+}
+
+impl Page {
+    /// The page charges at Stripe.
+    #[must_use]
+    pub fn of_stripe(publishable_key: String) -> Self {
+        let js = "https://js.stripe.com/v3/".to_owned();
+        Self { publishable_key, js, api_origin: "https://api.stripe.com".to_owned(), sandbox: false }
+    }
+
+    /// The page charges at a server that only looks like Stripe.
+    #[must_use]
+    pub fn of_sandbox(publishable_key: String, base: &str) -> Self {
+        Self { publishable_key, js: format!("{base}/v3/"), api_origin: base.to_owned(), sandbox: true }
+    }
+}
+
+/// What every handler works with; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// See [`App`].
+pub struct Inner {
+    /// Time, ids, randomness.
+    pub env: Env,
+    /// The truth.
+    pub ledger: SharedLedger,
+    /// The fast gate.
+    pub stock: SharedStock,
+    /// Where charge jobs go.
+    pub queue: Arc<dyn Queue>,
+    /// Where outcomes come from.
+    pub rooms: SharedRooms,
+    /// Signs cookies and tokens.
+    pub signer: Signer,
+    /// The sales as last read.
+    pub catalogue: Catalogue,
+    /// Live connections by customer.
+    pub hub: Hub,
+    /// Places in the queue.
+    pub progress: Progress,
+    /// Security headers and cross-site rules.
+    pub policy: Policy,
+    /// What the page needs to know of Stripe.
+    pub page: Page,
+    /// Limits per client address.
+    pub limits: Limits,
+    /// Renders the metrics.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+    /// Cancelled when this process goes down: connections are told to go elsewhere.
+    pub going_down: CancellationToken,
+    /// Sockets that are being talked to: a process that goes down lets them say goodbye.
+    pub conversations: TaskTracker,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let secure = parts.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+        Self(Arc::new(Inner {
+            signer: Signer::new(&parts.session_secret, secure),
+            catalogue: Catalogue::default(),
+            hub: Hub::new(),
+            progress: Progress::new(parts.env.clone()),
+            policy: Policy::new(&parts.page, parts.public_url.as_deref()),
+            env: parts.env,
+            ledger: parts.ledger,
+            stock: parts.stock,
+            queue: parts.queue,
+            rooms: parts.rooms,
+            page: parts.page,
+            limits: parts.limits,
+            metrics: parts.metrics,
+            going_down: CancellationToken::new(),
+            conversations: TaskTracker::new(),
+        }))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,260 @@
+//! `POST /charges`: accepts a purchase, or the next attempt of a declined one, and answers at once.
+//!
+//! Pin, commit, push, answer. Whatever breaks in between leaves something that the sweep finds: a pin without an
+//! order is freed, an order without a job is queued. The call is safe to repeat with the same `order`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use email_address::{EmailAddress, Options};
+use serde::Deserialize;
+use shared::env::Timestamp;
+use shared::jobs::CreateCharge;
+use shared::ledger::{Accept, Accepted};
+use shared::order::Order;
+use shared::queue::NewJob;
+use shared::sale::Item;
+use shared::stock::{Hold, Pinned};
+use shared::stripe::token_kind;
+use uuid::Uuid;
+
+use crate::app::{ACCEPT_TIMEOUT, App};
+use crate::connection::Client;
+use crate::holds::{Wish, take};
+use crate::input::Input;
+use crate::orders;
+use crate::problem::Problem;
+use crate::session::Customer;
+
+/// Characters of a buyer's name.
+const NAME_MAX: usize = 200;
+
+/// The body of `POST /charges`.
+#[derive(Deserialize)]
+pub struct Body {
+    order: Uuid,
+    token: String,
+    hold: Option<Uuid>,
+    sale: Option<String>,
+    items: Option<Vec<Item>>,
+    email: String,
+    name: String,
+}
+
+/// Where the stock comes from.
+enum Claim<'a> {
+    Held(Uuid),
+    InThisCall { sale: &'a str, items: &'a [Item] },
+}
+
+/// What could be found of the stock.
+enum Found {
+    /// A pinned hold; whether this call pinned it.
+    Yes { hold: Hold, new: bool },
+    /// None: only a repeat of an earlier call can still be answered, else this is the refusal.
+    No(Problem),
+}
+
+/// Accepts a purchase.
+pub async fn create(
+    State(app): State<App>,
+    customer: Customer,
+    client: Client,
+    Input(body): Input<Body>,
+) -> Result<Response, Problem> {
+    let claim = check(&body)?;
+    if matches!(claim, Claim::InThisCall { .. }) {
+        app.limits.new_hold(client)?;
+    }
+    let asked_at = app.ledger.now();
+    let found = claim_stock(&app, &body, &claim, customer.id).await?;
+    shared::crash::point("after_pin");
+    let accept = accept_of(&app, &body, &claim, customer.id, &found);
+    let accepted = commit(&app, accept).await?;
+    shared::crash::point("after_commit");
+    answer(&app, accepted, found, asked_at).await
+}
+
+fn check(body: &Body) -> Result<Claim<'_>, Problem> {
+    if token_kind(&body.token).is_err() {
+        return Err(Problem::invalid("token", "That is not a payment token made by Stripe.js."));
+    }
+    if !is_mail_address(&body.email) {
+        return Err(Problem::invalid("email", "Please give a mail address, such as a@example.com."));
+    }
+    let name = body.name.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(Problem::invalid("name", "Please give your name."));
+    }
+    if body.order.is_nil() {
+        return Err(Problem::invalid("order", "The order's id is made by the client, and is not nil."));
+    }
+    match (body.hold, body.sale.as_deref(), body.items.as_deref()) {
+        (Some(hold), ..) => Ok(Claim::Held(hold)),
+        (None, Some(sale), Some(items)) => Ok(Claim::InThisCall { sale, items }),
+        (None, None, _) => Err(Problem::invalid("hold", "Give a hold, or a sale and items.")),
+        (None, Some(_), None) => Err(Problem::invalid("items", "Give the items with the sale.")),
+    }
+}
+
+/// Whether mail can be sent there, and Stripe will take it: plain addresses of a domain with a dot, in ASCII.
+fn is_mail_address(text: &str) -> bool {
+    let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
+    text.len() <= 254
+        && text.is_ascii()
+        && !text.contains('"')
+        && EmailAddress::parse_with_options(text, options).is_ok()
+}
+
+async fn claim_stock(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid) -> Result<Found, Problem> {
+    match claim {
+        Claim::Held(hold) => Ok(match app.stock.pin(*hold, body.order, customer).await? {
+            Pinned::Yes { hold, new } => Found::Yes { hold, new },
+            Pinned::Gone | Pinned::Taken => Found::No(Problem::hold_expired()),
+        }),
+        Claim::InThisCall { sale, items } => {
+            let wish = Wish { hold: body.order, sale, items, customer, order: Some(body.order) };
+            match take(app, wish).await {
+                Ok((hold, new)) => Ok(Found::Yes { hold, new }),
+                Err(problem) if problem.code() == "unavailable" => Err(problem),
+                Err(problem) => Ok(Found::No(problem)),
+            }
+        }
+    }
+}
+
+fn accept_of(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid, found: &Found) -> Accept {
+    let unpriced = |items: &[Item]| {
+        let item =
+            |item: &Item| shared::sale::PricedItem { tier: item.tier.clone(), quantity: item.quantity, amount: 0 };
+        items.iter().map(item).collect()
+    };
+    let (hold_id, sale, items) = match claim {
+        Claim::Held(hold) => (*hold, String::new(), Vec::new()),
+        Claim::InThisCall { sale, items } => (body.order, (*sale).to_owned(), unpriced(items)),
+    };
+    let accept = Accept {
+        order: body.order,
+        customer,
+        hold: hold_id,
+        sale,
+        epoch: None,
+        items,
+        currency: shared::money::Currency::default(),
+        email: body.email.clone(),
+        name: body.name.trim().to_owned(),
+        token: body.token.clone(),
+        think_ms: 0,
+        accept_by: app.ledger.now().plus(ACCEPT_TIMEOUT),
+    };
+    match found {
+        Found::No(_) => accept,
+        Found::Yes { hold, .. } => Accept {
+            sale: hold.sale.clone(),
+            epoch: Some(hold.epoch),
+            items: hold.items.clone(),
+            currency: hold.currency,
+            think_ms: hold.think_ms,
+            ..accept
+        },
+    }
+}
+
+/// Commits, within a bound. What became of a commit without an answer is unknown: the order is read again, and if it
+/// is not there the pin stays until the sweep looks after it.
+async fn commit(app: &App, accept: Accept) -> Result<Accepted, Problem> {
+    let order = accept.order;
+    let answer = app.env.timeout(ACCEPT_TIMEOUT, app.ledger.accept(accept.clone())).await;
+    let reason = match answer {
+        Some(Ok(accepted)) => return Ok(accepted),
+        Some(Err(error)) => error.to_string(),
+        None => "the ledger took too long to accept an order".to_owned(),
+    };
+    match app.env.timeout(ACCEPT_TIMEOUT, app.ledger.order(order)).await {
+        Some(Ok(Some(order))) if order.customer == accept.customer && order.hold == accept.hold => {
+            Ok(Accepted::Replay(order))
+        }
+        _ => Err(Problem::unavailable(&reason)),
+    }
+}
+
+async fn answer(app: &App, accepted: Accepted, found: Found, asked_at: Timestamp) -> Result<Response, Problem> {
+    let refusal = match accepted {
+        Accepted::New(order) | Accepted::NextAttempt(order) => {
+            metrics::counter!("orders_accepted_total").increment(1);
+            push(app, &order).await;
+            shared::crash::point("after_push");
+            return Ok(accepted_answer(app, &order).await);
+        }
+        Accepted::Replay(order) => {
+            if order.state.is_in_queue() {
+                push(app, &order).await;
+            }
+            undo(app, &found, Some(&order), asked_at).await?;
+            return Ok(accepted_answer(app, &order).await);
+        }
+        Accepted::Ended(_) => Problem::hold_expired(),
+        Accepted::NoAttemptsLeft(_) => {
+            Problem::conflict("no_attempts_left", "No further card can be tried on this order.")
+        }
+        Accepted::InProgress => Problem::conflict("order_in_progress", "This order is being paid already."),
+        Accepted::NoHold => match found {
+            Found::No(problem) => return Err(problem),
+            Found::Yes { .. } => Problem::hold_expired(),
+        },
+        Accepted::Conflict => Problem::order_conflict(),
+        Accepted::SoldOut { tier } => {
+            tracing::error!(tier, "the ledger's guard refused what the stock had held");
+            metrics::counter!("second_gate_fired_total").increment(1);
+            Problem::sold_out(tier)
+        }
+        Accepted::LimitReached { tier } => Problem::limit_reached(tier),
+        Accepted::WrongEpoch => Problem::hold_expired(),
+        Accepted::Paused => Problem::paused(),
+        Accepted::TooLate => Problem::unavailable(&"an accept came too late for its pin"),
+        Accepted::Unknown => Problem::not_found(),
+    };
+    if let Found::Yes { hold: Hold { order: Some(order), .. }, new: true } = &found {
+        let order = app.ledger.order(*order).await?;
+        undo(app, &found, order.as_ref(), asked_at).await?;
+    }
+    Err(refusal)
+}
+
+/// Gives back what this call took from the stock, unless an order uses it.
+///
+/// Only the call that pinned a hold may undo it, and not even that one when `known`, the order of that id, came to be
+/// since it asked: then another call with the same id found the pin in place and was quicker. An order from before
+/// needs nothing of this call: its units are counted already, though the stock may have forgotten its hold.
+async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timestamp) -> Result<(), Problem> {
+    let Found::Yes { hold: Hold { id, order: Some(order), .. }, new: true } = found else { return Ok(()) };
+    if known.is_some_and(|known| known.hold == *id && known.accepted_at >= asked_at) {
+        return Ok(());
+    }
+    if id == order {
+        app.stock.free_orphan(*id, *order, Duration::ZERO).await?;
+    } else {
+        app.stock.unpin(*id, *order).await?;
+    }
+    Ok(())
+}
+
+/// Queues the charge. If that fails the order is still accepted, and the sweep queues it.
+async fn push(app: &App, order: &Order) {
+    let pushed = match NewJob::of(&CreateCharge::of(order)) {
+        Ok(job) => app.queue.push(vec![job]).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = pushed {
+        tracing::warn!(order = %order.id, %error, "left to the sweep to queue");
+    }
+}
+
+async fn accepted_answer(app: &App, order: &Order) -> Response {
+    app.progress.watch(&*app.ledger, &order.sale).await;
+    app.hub.expect(order);
+    (StatusCode::ACCEPTED, Json(orders::view(app, order))).into_response()
+}

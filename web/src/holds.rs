@@ -1,0 +1,120 @@
+//! `POST /api/holds`, `DELETE /api/holds/{hold}`: a claim on stock while the buyer thinks.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use shared::message::HoldView;
+use shared::sale::{BasketError, Item, PricedItem, Sale};
+use shared::stock::{Freed, Hold, Reserve, Reserved};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::connection::Client;
+use crate::input::Input;
+use crate::problem::Problem;
+use crate::session::Customer;
+
+/// The body of `POST /api/holds`.
+#[derive(Debug, Deserialize)]
+pub struct Body {
+    hold: Option<Uuid>,
+    sale: String,
+    items: Vec<Item>,
+}
+
+/// What somebody wants to hold.
+pub struct Wish<'a> {
+    /// The hold's id.
+    pub hold: Uuid,
+    /// The sale's slug.
+    pub sale: &'a str,
+    /// The basket.
+    pub items: &'a [Item],
+    /// Who.
+    pub customer: Uuid,
+    /// Pin it to this order at once.
+    pub order: Option<Uuid>,
+}
+
+/// Takes a hold; safe to repeat with the same `hold`.
+pub async fn create(
+    State(app): State<App>,
+    customer: Customer,
+    client: Client,
+    Input(body): Input<Body>,
+) -> Result<impl IntoResponse, Problem> {
+    app.limits.new_hold(client)?;
+    let hold = body.hold.unwrap_or_else(|| app.env.uuid_v7());
+    let wish = Wish { hold, sale: &body.sale, items: &body.items, customer: customer.id, order: None };
+    let (hold, _) = take(&app, wish).await?;
+    Ok((StatusCode::CREATED, Json(serde_json::json!(HoldView::new(&hold)))))
+}
+
+/// Gives a hold up; its stock is back at once.
+pub async fn remove(State(app): State<App>, customer: Customer, Path(hold): Path<Uuid>) -> Result<StatusCode, Problem> {
+    match app.stock.free(hold, customer.id).await? {
+        Freed::Yes => Ok(StatusCode::NO_CONTENT),
+        Freed::Gone => Err(Problem::not_found()),
+        Freed::Pinned => Err(Problem::conflict("order_in_progress", "These tickets are being paid for.")),
+    }
+}
+
+/// Prices a basket and takes its units, all or none; and whether this call took them, or an earlier one.
+///
+/// # Errors
+/// What the client hears.
+pub async fn take(app: &App, wish: Wish<'_>) -> Result<(Hold, bool), Problem> {
+    let sale = app.catalogue.sale(wish.sale).ok_or_else(|| unknown_sale(wish.sale))?;
+    let items = priced(app, &sale, wish.items)?;
+    if sale.paused {
+        return Err(Problem::paused());
+    }
+    let reserve = Reserve {
+        hold: wish.hold,
+        sale: sale.slug.clone(),
+        customer: wish.customer,
+        items,
+        currency: sale.currency,
+        think: sale.hold_for(),
+        order: wish.order,
+    };
+    match app.stock.reserve(reserve).await? {
+        Reserved::Yes { hold, new } => Ok((hold, new)),
+        Reserved::SoldOut { tier } => Err(Problem::sold_out(tier)),
+        Reserved::LimitReached { tier } => Err(Problem::limit_reached(tier)),
+        Reserved::TooManyHolds => Err(Problem::conflict(
+            "limit_reached",
+            "You hold other tickets already; pay for them or give them up first.",
+        )),
+        Reserved::Taken => Err(Problem::conflict("hold_conflict", "There is another hold of this id.")),
+        Reserved::Unknown => Err(Problem::unavailable(&"the stock does not know a sale that is on sale")),
+    }
+}
+
+fn priced(app: &App, sale: &Sale, items: &[Item]) -> Result<Vec<PricedItem>, Problem> {
+    let place = |tier: &str| items.iter().rposition(|item| item.tier == tier).unwrap_or(0);
+    sale.price(items, app.ledger.now()).map(|(items, _)| items).map_err(|error| match &error {
+        BasketError::NotOpen(_) => Problem::not_open(),
+        BasketError::Limit { tier, .. } => Problem::limit_reached(tier.clone()),
+        BasketError::UnknownTier(tier) | BasketError::Twice(tier) => {
+            Problem::invalid(format!("items[{}].tier", place(tier)), sentence(&error))
+        }
+        BasketError::Empty => match items.iter().position(|item| item.quantity == 0) {
+            Some(place) => Problem::invalid(format!("items[{place}].quantity"), sentence(&error)),
+            None => Problem::invalid("items", sentence(&error)),
+        },
+        BasketError::TooMany | BasketError::Money(_) => Problem::invalid("items", sentence(&error)),
+    })
+}
+
+fn unknown_sale(slug: &str) -> Problem {
+    if shared::sale::is_slug(slug) { Problem::not_found() } else { Problem::invalid("sale", "That is no sale's name.") }
+}
+
+fn sentence(error: &BasketError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}

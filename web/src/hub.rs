@@ -1,0 +1,260 @@
+//! Rooms of this process: which connections each customer has, and which of their orders are not final yet.
+//!
+//! Every connection has a bounded buffer. One that does not keep up is dropped, never waited for; its client connects
+//! again and gets a snapshot. A room without connections does not exist.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use axum::extract::ws::Utf8Bytes;
+use dashmap::DashMap;
+use shared::order::{Order, State};
+use shared::rooms::Envelope;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Frames that a connection may be behind.
+const BUFFER: usize = 64;
+/// Connections that one customer may have.
+const CONNECTIONS_PER_CUSTOMER: usize = 16;
+/// Connections that this process takes; a process may have 20,000 open files on small machines.
+const CONNECTIONS: usize = 18_000;
+/// Sales that one connection may watch.
+pub const WATCHED_MAX: usize = 16;
+
+/// Live connections by customer.
+pub struct Hub {
+    rooms: DashMap<Uuid, Room>,
+    /// Connections that want the stock of a sale, by sale. They are owned by their rooms: one that is dropped there for
+    /// being slow must not live on here.
+    watchers: DashMap<String, HashMap<u64, mpsc::WeakSender<Utf8Bytes>>>,
+    next_id: AtomicU64,
+    connections: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Room {
+    connections: Vec<(u64, mpsc::Sender<Utf8Bytes>)>,
+    /// Orders that are not final, as last told.
+    open: HashMap<Uuid, Open>,
+}
+
+/// An order of a live room that is not final.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Whose.
+    pub customer: Uuid,
+    /// The sale's slug.
+    pub sale: String,
+    /// Its number in the queue, while a charge is owed.
+    pub queue_number: Option<i64>,
+    /// The newest version that was told.
+    pub version: i64,
+}
+
+/// A place in a room; leaves it when dropped.
+pub struct Connection {
+    app: crate::App,
+    id: u64,
+    customer: Uuid,
+    sales: Vec<String>,
+    /// What to send; ends when the connection was dropped from its room for being slow.
+    pub frames: mpsc::Receiver<Utf8Bytes>,
+}
+
+impl Connection {
+    /// The sales whose stock it watches.
+    #[must_use]
+    pub fn sales(&self) -> &[String] {
+        &self.sales
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.app.hub.leave(self);
+    }
+}
+
+/// Why a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// This customer has too many.
+    Customer,
+    /// This process has too many.
+    Process,
+}
+
+impl Hub {
+    /// No rooms.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            rooms: DashMap::new(),
+            watchers: DashMap::new(),
+            next_id: AtomicU64::new(1),
+            connections: AtomicUsize::new(0),
+        }
+    }
+
+    /// Connections of this process.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Joins a customer's room, and watches the stock of these sales. Join first, then take the snapshot: what is
+    /// published in between waits in the connection's buffer.
+    ///
+    /// # Errors
+    /// When there are too many connections already.
+    pub fn join(app: &crate::App, customer: Uuid, sales: Vec<String>) -> Result<Connection, Refused> {
+        let hub = &app.hub;
+        if hub.connections.load(Ordering::Relaxed) >= CONNECTIONS {
+            return Err(Refused::Process);
+        }
+        let id = hub.next_id.fetch_add(1, Ordering::Relaxed);
+        let (sender, frames) = mpsc::channel(BUFFER);
+        {
+            let mut room = hub.rooms.entry(customer).or_default();
+            if room.connections.len() >= CONNECTIONS_PER_CUSTOMER {
+                return Err(Refused::Customer);
+            }
+            room.connections.push((id, sender.clone()));
+        }
+        for sale in &sales {
+            hub.watchers.entry(sale.clone()).or_default().insert(id, sender.downgrade());
+        }
+        hub.connections.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("room_connections").increment(1.0);
+        Ok(Connection { app: app.clone(), id, customer, sales, frames })
+    }
+
+    fn leave(&self, connection: &Connection) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("room_connections").decrement(1.0);
+        self.remove(connection.customer, connection.id);
+        for sale in &connection.sales {
+            if let Some(mut watchers) = self.watchers.get_mut(sale) {
+                watchers.remove(&connection.id);
+            }
+            self.watchers.remove_if(sale, |_, watchers| watchers.is_empty());
+        }
+    }
+
+    fn remove(&self, customer: Uuid, id: u64) {
+        if let Some(mut room) = self.rooms.get_mut(&customer) {
+            room.connections.retain(|(other, _)| *other != id);
+        }
+        self.rooms.remove_if(&customer, |_, room| room.connections.is_empty());
+    }
+
+    /// Delivers a message to its room, if anybody of it is here.
+    pub fn deliver(&self, envelope: &Envelope) {
+        let Some(mut room) = self.rooms.get_mut(&envelope.room) else { return };
+        room.note(&envelope.frame);
+        let frame = Utf8Bytes::from(&*envelope.frame);
+        room.send(&frame);
+    }
+
+    /// Tells one room something that is no message about an order.
+    pub fn tell(&self, room: Uuid, frame: &str) {
+        if let Some(mut room) = self.rooms.get_mut(&room) {
+            room.send(&Utf8Bytes::from(frame));
+        }
+    }
+
+    /// Sends a frame to everybody who watches a sale.
+    pub fn broadcast(&self, sale: &str, frame: &str) {
+        let Some(mut watchers) = self.watchers.get_mut(sale) else { return };
+        let frame = Utf8Bytes::from(frame);
+        // A slow one misses a stock message and gets the next: nothing is owed to it.
+        watchers.retain(|_, sender| {
+            let sent = sender.upgrade().map(|sender| sender.try_send(frame.clone()));
+            !matches!(sent, None | Some(Err(mpsc::error::TrySendError::Closed(_))))
+        });
+    }
+
+    /// Sales that somebody here watches.
+    #[must_use]
+    pub fn watched(&self) -> Vec<String> {
+        self.watchers.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Remembers an order that is not final, so that its place can be told and its end cannot be missed.
+    pub fn expect(&self, order: &Order) {
+        if let Some(mut room) = self.rooms.get_mut(&order.customer) {
+            room.expect(order);
+        }
+    }
+
+    /// Orders of live rooms that are not final.
+    #[must_use]
+    pub fn open_orders(&self) -> Vec<(Uuid, Open)> {
+        let rooms = self.rooms.iter();
+        rooms.flat_map(|room| room.open.iter().map(|(id, open)| (*id, open.clone())).collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the hub needs to see of a frame.
+#[derive(serde::Deserialize)]
+struct Glance {
+    order: Option<GlanceOrder>,
+}
+
+#[derive(serde::Deserialize)]
+struct GlanceOrder {
+    id: Uuid,
+    state: String,
+    version: i64,
+}
+
+impl Room {
+    fn expect(&mut self, order: &Order) {
+        if order.state.is_final() {
+            self.open.remove(&order.id);
+            return;
+        }
+        let open = Open {
+            customer: order.customer,
+            sale: order.sale.clone(),
+            queue_number: order.state.is_in_queue().then_some(order.queue_number),
+            version: order.version,
+        };
+        self.open.insert(order.id, open);
+    }
+
+    /// Keeps the list of open orders true.
+    fn note(&mut self, frame: &str) {
+        if self.open.is_empty() {
+            return;
+        }
+        let Ok(Glance { order: Some(seen) }) = serde_json::from_str(frame) else { return };
+        let Ok(state) = seen.state.parse::<State>() else { return };
+        if state.is_final() {
+            self.open.remove(&seen.id);
+        } else if let Some(open) = self.open.get_mut(&seen.id) {
+            open.version = open.version.max(seen.version);
+            if !state.is_in_queue() {
+                open.queue_number = None;
+            }
+        }
+    }
+
+    /// Sends to every connection; one whose buffer is full is dropped, and recovers by a snapshot.
+    fn send(&mut self, frame: &Utf8Bytes) {
+        self.connections.retain(|(_, sender)| {
+            let kept = sender.try_send(frame.clone()).is_ok();
+            if !kept {
+                metrics::counter!("room_slow_connections_dropped_total").increment(1);
+            }
+            kept
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! The web process: pages, the API, and the rooms' sockets.
+//!
+//! [`router`] is the route table on one screen. A purchase is three calls: `POST /api/holds` (or none, in the one-call
+//! form), `POST /charges`, and a socket that was open before; everything after the 202 comes through the socket.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod app;
+pub mod assets;
+pub mod catalogue;
+pub mod charges;
+pub mod connection;
+pub mod events;
+pub mod guard;
+pub mod health;
+pub mod holds;
+pub mod hub;
+pub mod input;
+pub mod limits;
+pub mod orders;
+pub mod problem;
+pub mod progress;
+pub mod sales;
+pub mod serve;
+pub mod session;
+pub mod snapshot;
+pub mod socket;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use app::{App, Parts};
+
+/// The largest body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long a request may take before it is answered with 503.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    let calls = Router::new()
+        .route("/api/session", get(session::show).post(session::create))
+        .route("/api/sales", get(sales::list))
+        .route("/api/sales/{sale}", get(sales::show))
+        .route("/api/holds", post(holds::create))
+        .route("/api/holds/{hold}", delete(holds::remove))
+        .route("/charges", post(charges::create))
+        .route("/api/orders", get(orders::list))
+        .route("/api/orders/{order}", get(orders::show))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let pages = Router::new()
+        .route("/", get(assets::index))
+        .route("/sales/{sale}", get(assets::sale))
+        .route("/tickets", get(assets::tickets))
+        .route("/static/{build}/{*path}", get(assets::file))
+        .route("/favicon.ico", get(assets::favicon));
+    let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
+    let operators = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    calls
+        .merge(pages)
+        .layer(CompressionLayer::new())
+        .merge(rooms)
+        .merge(operators)
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .layer(CatchPanicLayer::custom(problem::after_panic))
+        .with_state(app)
+}
+
+/// Why a `web` process cannot run by itself with these settings, in a sentence for whoever started it.
+#[must_use]
+pub fn cannot_run_alone(settings: &shared::config::Settings) -> &'static str {
+    match settings.redis_url {
+        None => {
+            "`web` runs beside other processes and shares stock, queue and rooms with them through Redis: set REDIS_URL, \
+             or run `stampede`, which is everything in one process"
+        }
+        Some(_) => {
+            "this version cannot share stock, queue and rooms through Redis yet: run `stampede`, which is everything in \
+             one process"
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The web process as it runs: its listener, and the tasks behind its sockets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use shared::message::{Message, PlaceView};
+use shared::rooms::Received;
+use shared::stock::Levels;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::{progress, router, sales};
+
+/// Stock messages of a sale leave at most this often.
+const STOCK_EVERY: Duration = Duration::from_millis(250);
+/// The sales are read again this often.
+const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
+/// Places in the queue are told this often.
+const PLACES_EVERY: Duration = Duration::from_secs(1);
+/// Live rooms are compared with the ledger this often.
+const COMPARE_EVERY: Duration = Duration::from_secs(15);
+/// Requests that are under way when the process is told to stop may take this long.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Sockets get this long to take the word that they should connect elsewhere.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Serves until `shutdown`, then tells sockets to connect elsewhere, and finishes requests.
+///
+/// # Errors
+/// When the rooms cannot be subscribed, or the listener fails.
+pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let tasks = TaskTracker::new();
+    app.catalogue.refresh(&*app.ledger).await?;
+    let subscription = app.rooms.subscribe().await?;
+    let end = CancellationToken::new();
+    tasks.spawn(end.clone().run_until_cancelled_owned(deliver(app.clone(), subscription)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(CATALOGUE_EVERY, app.clone(), refresh)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(progress::SAMPLE_EVERY, app.clone(), sample)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
+    tasks.close();
+    let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let going_down = app.going_down.clone();
+    let told = shutdown.clone();
+    // A small frame should not wait for the acknowledgement of the one before (Nagle's algorithm, RFC 896).
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        told.cancelled().await;
+        going_down.cancel();
+    });
+    tokio::select! {
+        served = async { serving.await } => served?,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!("some requests were cut off at the drain deadline");
+        }
+    }
+    app.conversations.close();
+    if tokio::time::timeout(FAREWELL, app.conversations.wait()).await.is_err() {
+        tracing::warn!(sockets = app.conversations.len(), "some sockets did not take their farewell in time");
+    }
+    end.cancel();
+    tasks.wait().await;
+    Ok(())
+}
+
+async fn every<F: Future<Output = ()> + Send>(period: Duration, app: App, act: impl Fn(App) -> F) {
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        act(app.clone()).await;
+    }
+}
+
+/// What is published reaches the rooms here. After a gap in the subscription, live rooms get what they may have missed.
+async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
+    while let Some(received) = subscription.next().await {
+        match received {
+            Received::Message(envelope) => app.hub.deliver(&envelope),
+            Received::Interrupted => {
+                metrics::counter!("rooms_interrupted_total").increment(1);
+                compare(app.clone()).await;
+            }
+        }
+    }
+}
+
+async fn refresh(app: App) {
+    if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
+        tracing::warn!(%error, "the sales could not be read again");
+    }
+}
+
+async fn sample(app: App) {
+    if let Err(error) = app.progress.sample(&*app.ledger).await {
+        tracing::warn!(%error, "the counters could not be read");
+    }
+}
+
+/// Tells pending shoppers their place; one message a second for each room that waits.
+async fn tell_places(app: App) {
+    let mut rooms: HashMap<uuid::Uuid, Vec<PlaceView>> = HashMap::new();
+    for (id, open) in app.hub.open_orders() {
+        if let Some(number) = open.queue_number {
+            let place = app.progress.place(&open.sale, number);
+            rooms.entry(open.customer).or_default().push(PlaceView { id, place });
+        }
+    }
+    for (room, orders) in rooms {
+        app.hub.tell(room, &Message::Queue { orders }.to_json());
+    }
+}
+
+/// Compares what live rooms were told with the ledger, in one query, and tells what they missed.
+async fn compare(app: App) {
+    let open = app.hub.open_orders();
+    for part in open.chunks(1_000) {
+        let ids: Vec<uuid::Uuid> = part.iter().map(|(id, _)| *id).collect();
+        let orders = match app.ledger.orders(&ids).await {
+            Ok(orders) => orders,
+            Err(error) => return tracing::warn!(%error, "live rooms could not be compared with the ledger"),
+        };
+        let told: HashMap<_, _> = part.iter().map(|(id, open)| (*id, open.version)).collect();
+        for order in orders.iter().filter(|order| told.get(&order.id).is_none_or(|version| *version < order.version)) {
+            let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json();
+            app.hub.deliver(&shared::rooms::Envelope { room: order.customer, frame: frame.into() });
+        }
+    }
+}
+
+/// Tells the stock of watched sales when it has changed, a few times a second at most, serialised once for all.
+async fn tell_stock(app: App) {
+    let mut told: HashMap<String, (Levels, shared::sale::Status)> = HashMap::new();
+    let mut tick = tokio::time::interval(STOCK_EVERY);
+    loop {
+        tick.tick().await;
+        let watched = app.hub.watched();
+        told.retain(|sale, _| watched.contains(sale));
+        for slug in watched {
+            let (Some(sale), Ok(Some(levels))) = (app.catalogue.sale(&slug), app.stock.levels(&slug).await) else {
+                continue;
+            };
+            let status = sales::status(&sale, &levels, app.ledger.now());
+            let now = (levels, status);
+            if told.get(&slug) != Some(&now) {
+                app.hub.broadcast(&slug, &Message::stock(&slug, &now.0, now.1).to_json());
+                told.insert(slug, now);
+            }
+        }
+    }
+}

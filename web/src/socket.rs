@@ -1,0 +1,187 @@
+//! `GET /ws`: the room, as a websocket. It joins first, then sends a snapshot, then whatever comes.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use shared::message::Message;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::hub::{Connection, Hub, Refused, WATCHED_MAX};
+use crate::problem::Problem;
+use crate::session::Customer;
+use crate::snapshot;
+
+/// A socket's read buffer; the default takes twenty times the memory.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Clients have nothing to say but "ping".
+const FRAME_BYTES_MAX: usize = 1024;
+/// Frames that a client may send in [`FRAMES_WINDOW`].
+const FRAMES_MAX: u32 = 30;
+const FRAMES_WINDOW: Duration = Duration::from_secs(10);
+/// The server pings a silent client this often, and gives up on one that was silent for three of these.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// A client that does not take a frame in this time is gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that talked too much has this long to hear why it is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// RFC 6455, with the registry at IANA: "service restart".
+const CLOSE_SERVICE_RESTART: u16 = 1012;
+
+/// Opens a socket.
+pub async fn open(
+    State(app): State<App>,
+    customer: Customer,
+    RawQuery(query): RawQuery,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    let connection = join(&app, customer.id, query.as_deref())?;
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_MAX);
+    let conversations = app.conversations.clone();
+    Ok(upgrade.on_upgrade(move |socket| conversations.track_future(serve(app, customer.id, connection, socket))))
+}
+
+/// Joins the room of a customer, watching the sales that the query names.
+///
+/// # Errors
+/// 429 or 503, when there are too many connections.
+pub fn join(app: &App, customer: Uuid, query: Option<&str>) -> Result<Connection, Problem> {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut sales: Vec<String> = pairs.filter(|(name, _)| name == "sale").map(|(_, slug)| slug.into_owned()).collect();
+    sales.sort();
+    sales.dedup();
+    sales.retain(|slug| app.catalogue.sale(slug).is_some());
+    sales.truncate(WATCHED_MAX);
+    Hub::join(app, customer, sales).map_err(|refused| match refused {
+        Refused::Customer => Problem::slow_down(5_000),
+        Refused::Process => Problem::unavailable(&"this process has all the connections it takes"),
+    })
+}
+
+async fn serve(app: App, customer: Uuid, mut connection: Connection, mut socket: WebSocket) {
+    let going_down = app.going_down.clone();
+    let end = converse(&app, customer, &mut connection, &mut socket, &going_down).await;
+    drop(connection);
+    let (code, reason) = match end {
+        End::Gone => return,
+        End::TooMuchTalk => (close_code::POLICY, "too many or too large messages"),
+        End::Slow => (close_code::AGAIN, "too slow: connect again"),
+        End::Unavailable => (close_code::AGAIN, "not available: connect again"),
+        End::GoingDown => {
+            let retry_in_ms = i64::try_from(app.env.jitter(Duration::from_secs(3)).as_millis()).unwrap_or(0) + 200;
+            let _ = send(&mut socket, Message::Reconnect { retry_in_ms }.to_json().into()).await;
+            (CLOSE_SERVICE_RESTART, "this server goes down")
+        }
+    };
+    let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Close(Some(close)))).await;
+    if code == close_code::POLICY {
+        // A connection that is closed with bytes unread is reset, and the reset may overtake our reason. So what is
+        // still on its way is taken in, and forgotten, for a moment.
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(LINGER, rest).await;
+    }
+}
+
+/// Why a conversation ended.
+enum End {
+    Gone,
+    TooMuchTalk,
+    Slow,
+    Unavailable,
+    GoingDown,
+}
+
+async fn converse(
+    app: &App,
+    customer: Uuid,
+    connection: &mut Connection,
+    socket: &mut WebSocket,
+    going_down: &CancellationToken,
+) -> End {
+    let Ok(snapshot) = snapshot::take(app, customer, connection.sales()).await else { return End::Unavailable };
+    for frame in snapshot {
+        if send(socket, frame).await.is_err() {
+            return End::Gone;
+        }
+    }
+    let mut talk = Talk { window: Instant::now(), frames: 0 };
+    let mut heard = Instant::now();
+    let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            () = going_down.cancelled() => return End::GoingDown,
+            frame = connection.frames.recv() => match frame {
+                Some(frame) => if send(socket, frame).await.is_err() { return End::Gone },
+                None => return End::Slow,
+            },
+            said = socket.recv() => {
+                heard = Instant::now();
+                match said {
+                    None | Some(Ok(Frame::Close(_))) => return End::Gone,
+                    // Larger than allowed, or no websocket frame at all.
+                    Some(Err(_)) => return End::TooMuchTalk,
+                    Some(Ok(frame)) => {
+                        if !talk.allows() {
+                            return End::TooMuchTalk;
+                        }
+                        if is_ping(&frame) && send(socket, Utf8Bytes::from_static(r#"{"type":"pong"}"#)).await.is_err() {
+                            return End::Gone;
+                        }
+                    }
+                }
+            }
+            _ = ping.tick() => {
+                if heard.elapsed() > PING_EVERY * 3 {
+                    return End::Gone;
+                }
+                let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Ping(Default::default()))).await;
+                if !matches!(sent, Ok(Ok(()))) {
+                    return End::Gone;
+                }
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
+    match tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Text(frame))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(()),
+    }
+}
+
+fn is_ping(frame: &Frame) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Said<'a> {
+        #[serde(rename = "type")]
+        kind: &'a str,
+    }
+    let Frame::Text(text) = frame else { return false };
+    serde_json::from_str::<Said<'_>>(text).is_ok_and(|said| said.kind == "ping")
+}
+
+/// How much a client has said lately.
+struct Talk {
+    window: Instant,
+    frames: u32,
+}
+
+impl Talk {
+    fn allows(&mut self) -> bool {
+        if self.window.elapsed() > FRAMES_WINDOW {
+            *self = Self { window: Instant::now(), frames: 0 };
+        }
+        self.frames += 1;
+        self.frames <= FRAMES_MAX
+    }
+}

@@ -1,0 +1,96 @@
+//! Workers: they charge what was accepted, settle what Stripe said, and finish what a dead process left behind.
+//!
+//! The handlers are plain functions of a [`Context`] and a job. They spawn nothing, set no timer and know no queue
+//! server, so a test or a simulation can step them one by one. [`run`] is the adapter that puts them under apalis.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod budget;
+pub mod create_charge;
+pub mod process_response;
+pub mod run;
+pub mod settle;
+pub mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::env::Env;
+use shared::ledger::SharedLedger;
+use shared::queue::Queue;
+use shared::queue::worker::JobInfo;
+use shared::rooms::SharedRooms;
+use shared::stock::SharedStock;
+use shared::stripe::Stripe;
+
+use crate::budget::Budget;
+
+/// Re-sending stops this long after the first sending: Stripe forgets keys after 24 hours.
+pub const RESEND_FOR: Duration = Duration::from_secs(23 * 3600);
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct Context {
+    /// Time, ids, randomness.
+    pub env: Env,
+    /// The truth.
+    pub ledger: SharedLedger,
+    /// The fast gate.
+    pub stock: SharedStock,
+    /// Where jobs are pushed.
+    pub queue: Arc<dyn Queue>,
+    /// Where outcomes are published.
+    pub rooms: SharedRooms,
+    /// Who charges.
+    pub stripe: Arc<dyn Stripe>,
+    /// How often Stripe may be asked.
+    pub budget: Arc<Budget>,
+    /// How long things may take.
+    pub patience: Patience,
+}
+
+/// How long the sweep waits before it takes something for left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A charge that is owed, unchanged for this long, is queued again. Longer than a lease and a job together.
+    pub owed: Duration,
+    /// An order that is closing is asked about at Stripe again after this long.
+    pub closing: Duration,
+    /// A pin whose order never reached the ledger is freed after this long: twice the accept timeout.
+    pub orphan: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { owed: Duration::from_secs(60), closing: Duration::from_secs(5), orphan: Duration::from_secs(10) }
+    }
+}
+
+/// The key of a cancellation: a new one each time. To cancel twice does no harm, while under an old key a stored 500
+/// would be the answer for ever.
+fn cancel_key(ctx: &Context, payment_intent: &str) -> String {
+    format!("cancel-{payment_intent}-{}", ctx.env.uuid_v4())
+}
+
+/// A retry after broken machinery or silence: 0.2 s, doubled each time, up to 30 s, with jitter.
+fn later(ctx: &Context, info: JobInfo, reason: impl Into<String>) -> shared::queue::Finish {
+    let pause = ctx.env.backoff(info.retries, Duration::from_millis(200), Duration::from_secs(30));
+    shared::queue::Finish::retry(pause, reason)
+}
+
+/// Why a `worker` process cannot run by itself with these settings, in a sentence for whoever started it.
+#[must_use]
+pub fn cannot_run_alone(settings: &shared::config::Settings) -> &'static str {
+    match settings.redis_url {
+        None => {
+            "`worker` runs beside other processes and shares stock, queue and rooms with them through Redis: set REDIS_URL, \
+             or run `stampede`, which is everything in one process"
+        }
+        Some(_) => {
+            "this version cannot share stock, queue and rooms through Redis yet: run `stampede`, which is everything in \
+             one process"
+        }
+    }
+}

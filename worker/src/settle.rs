@@ -1,0 +1,45 @@
+//! Settling: one ledger transaction, then the stock effect and the publish, both derived from where the order now
+//! stands. Whatever is learned of a payment, from an answer, a look-up or a deadline, goes through here.
+
+use shared::ledger::{Applied, Change};
+use shared::message::Message;
+use shared::order::Order;
+use shared::rooms::Envelope;
+use shared::stock::Settlement;
+use uuid::Uuid;
+
+use crate::Context;
+
+/// Applies a change and shows its result.
+///
+/// # Errors
+/// A reason, when something could not be reached; do the whole again.
+pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applied, String> {
+    let applied = ctx.ledger.apply(order, change).await.map_err(|error| error.to_string())?;
+    shared::crash::point("after_settle");
+    if let Applied::Order { order, changed, .. } = &applied {
+        if *changed {
+            tracing::info!(order = %order.id, state = %order.state, version = order.version, "settled");
+            metrics::counter!("orders_settled_total", "state" => order.state.as_str()).increment(1);
+        }
+        show(ctx, order).await?;
+    }
+    Ok(applied)
+}
+
+/// Makes the stock and the room show an order as it is. Safe to repeat: both go by the order's version.
+///
+/// # Errors
+/// A reason, when something could not be reached.
+pub async fn show(ctx: &Context, order: &Order) -> Result<(), String> {
+    let settlement =
+        Settlement { hold: order.hold, order: order.id, version: order.version, effect: order.state.stock() };
+    ctx.stock.settle(settlement).await.map_err(|error| error.to_string())?;
+    shared::crash::point("before_publish");
+    publish(ctx, order).await
+}
+
+async fn publish(ctx: &Context, order: &Order) -> Result<(), String> {
+    let frame = Message::order(order, ctx.ledger.now(), None).to_json().into();
+    ctx.rooms.publish(vec![Envelope { room: order.customer, frame }]).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,224 @@
+//! The sweep: finishes whatever a dead process, a silent Stripe or an absent buyer left behind.
+//!
+//! Each part has a name, a bound on how much it does at once, and a counter. A part that fails is logged and counted,
+//! and comes again; it never keeps the others from their work.
+
+use std::time::Duration;
+
+use shared::jobs::{CreateCharge, ProcessResponse};
+use shared::ledger::{Applied, Change, Left, Refund, RefundState};
+use shared::order::{Order, Outcome, State};
+use shared::queue::{DeadJob, Job, NewJob, Pushed};
+use shared::stock::Settlement;
+use shared::stripe::{Answer, Refunded, Refusal};
+
+use crate::{Context, cancel_key, settle};
+
+/// Things that one part does in one round.
+const BATCH: u32 = 500;
+/// Calls to Stripe that one part makes in one round.
+const BATCH_AT_STRIPE: u32 = 20;
+
+/// How often the sweep comes round.
+pub const ROUND: Duration = Duration::from_secs(1);
+
+/// Does every part once.
+pub async fn round(ctx: &Context) {
+    counted("dead_holds", expire_holds(ctx).await);
+    counted("orphan_pins", free_orphan_pins(ctx).await);
+    counted("owed", queue_owed(ctx, ctx.patience.owed, BATCH).await);
+    counted("dead_letters", raise_dead_letters(ctx).await);
+    counted("due", close_due(ctx).await);
+    counted("closing", finish_closing(ctx).await);
+    counted("refunds", send_refunds(ctx).await);
+}
+
+fn counted(part: &'static str, done: Result<u64, String>) {
+    match done {
+        Ok(0) => {}
+        Ok(n) => {
+            tracing::info!(part, n, "swept");
+            metrics::counter!("sweep_items_total", "part" => part).increment(n);
+        }
+        Err(reason) => {
+            tracing::warn!(part, reason, "the sweep could not do its part");
+            metrics::counter!("sweep_failures_total", "part" => part).increment(1);
+        }
+    }
+}
+
+async fn expire_holds(ctx: &Context) -> Result<u64, String> {
+    ctx.stock.expire().await.map_err(|error| error.to_string())
+}
+
+/// Frees pins whose order never reached the ledger. An accept that comes later refuses itself.
+async fn free_orphan_pins(ctx: &Context) -> Result<u64, String> {
+    let pins = ctx.stock.pins_older_than(ctx.patience.orphan, BATCH as usize).await.map_err(|e| e.to_string())?;
+    if pins.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<uuid::Uuid> = pins.iter().map(|(_, order)| *order).collect();
+    let orders = ctx.ledger.orders(&ids).await.map_err(|error| error.to_string())?;
+    let mut freed = 0;
+    for (hold, id) in pins {
+        match orders.iter().find(|order| order.id == id) {
+            // The order is there: let the stock know, so that it asks no more.
+            Some(order) if order.hold == hold => {
+                let effect = order.state.stock();
+                let settlement = Settlement { hold, order: id, version: order.version, effect };
+                ctx.stock.settle(settlement).await.map_err(|error| error.to_string())?;
+            }
+            _ => {
+                let freeing = ctx.stock.free_orphan(hold, id, ctx.patience.orphan);
+                freed += u64::from(freeing.await.map_err(|error| error.to_string())?);
+            }
+        }
+    }
+    Ok(freed)
+}
+
+/// Queues charges that are owed and unchanged for a while. One that merely waits its turn is still queued, and
+/// pushing it again changes nothing.
+///
+/// # Errors
+/// A reason, when something could not be reached.
+pub async fn queue_owed(ctx: &Context, unchanged_for: Duration, most: u32) -> Result<u64, String> {
+    let since = ctx.ledger.now().minus(unchanged_for);
+    let orders = ctx.ledger.left(Left::Owed { since }, most).await.map_err(|error| error.to_string())?;
+    let jobs: Result<Vec<NewJob>, _> = orders.iter().map(|order| NewJob::of(&CreateCharge::of(order))).collect();
+    let pushed = ctx.queue.push(jobs.map_err(|e| e.to_string())?).await.map_err(|error| error.to_string())?;
+    Ok(pushed.iter().filter(|pushed| matches!(pushed, Pushed::New)).count() as u64)
+}
+
+/// A dead letter marks its order for a person; the job stays where it is until somebody decides.
+async fn raise_dead_letters(ctx: &Context) -> Result<u64, String> {
+    let mut raised = 0;
+    for queue in [CreateCharge::QUEUE, ProcessResponse::QUEUE] {
+        for dead in ctx.queue.dead(queue, BATCH as usize).await.map_err(|error| error.to_string())? {
+            raised += u64::from(raise(ctx, queue, &dead).await?);
+        }
+    }
+    Ok(raised)
+}
+
+async fn raise(ctx: &Context, queue: &str, dead: &DeadJob) -> Result<bool, String> {
+    let Some((id, attempt)) = dead.key.split_once(':').and_then(|(id, n)| Some((id.parse().ok()?, n.parse().ok()?)))
+    else {
+        return Ok(false);
+    };
+    let order = ctx.ledger.order(id).await.map_err(|error| error.to_string())?;
+    if !order.is_some_and(|order| order.state.is_in_queue() && order.attempt == attempt) {
+        return Ok(false);
+    }
+    let reason = format!("{queue}: {}", dead.reason);
+    let outcome = Outcome::Stuck { reason };
+    settle::settle(ctx, id, Change::Observed { attempt, outcome }).await?;
+    Ok(true)
+}
+
+/// Begins to close orders whose buyer's time is over.
+async fn close_due(ctx: &Context) -> Result<u64, String> {
+    let due = ctx.ledger.left(Left::Due, BATCH_AT_STRIPE).await.map_err(|error| error.to_string())?;
+    for order in &due {
+        // One that was paid, or tried again, in this very moment is not closing.
+        if let Applied::Order { order, .. } = settle::settle(ctx, order.id, Change::TimeOver).await?
+            && order.state == State::Closing
+        {
+            close(ctx, &order).await?;
+        }
+    }
+    Ok(due.len() as u64)
+}
+
+async fn finish_closing(ctx: &Context) -> Result<u64, String> {
+    let since = ctx.ledger.now().minus(ctx.patience.closing);
+    let closing = ctx.ledger.left(Left::Closing { since }, BATCH_AT_STRIPE).await.map_err(|e| e.to_string())?;
+    for order in &closing {
+        close(ctx, order).await?;
+    }
+    Ok(closing.len() as u64)
+}
+
+/// Cancels an order's payment at Stripe; only its word that nothing can be paid any more frees the stock.
+async fn close(ctx: &Context, order: &Order) -> Result<(), String> {
+    let outcome = match &order.payment_intent {
+        None => Outcome::Canceled { payment_intent: None },
+        Some(payment_intent) => match cancel(ctx, order, payment_intent).await {
+            Some(outcome) => outcome,
+            None => return Ok(()),
+        },
+    };
+    // As a job, so that stock and room hear of it even if this process dies between the ledger and them.
+    let job = ProcessResponse::V1 { order: order.id, attempt: order.attempt, outcome: outcome.clone() };
+    let job = NewJob::of(&job).map_err(|error| error.to_string())?;
+    let key = job.key.clone();
+    let pushed = ctx.queue.push(vec![job]).await.map_err(|error| error.to_string())?;
+    // Another outcome of this attempt may be under way: it ends soon, and this comes again.
+    if pushed == [Pushed::New] || (pushed == [Pushed::Duplicate] && !is_dead(ctx, &key).await?) {
+        return Ok(());
+    }
+    // The queue is full, or a dead letter has the job's place for good.
+    settle::settle(ctx, order.id, Change::Observed { attempt: order.attempt, outcome }).await.map(drop)
+}
+
+async fn is_dead(ctx: &Context, key: &str) -> Result<bool, String> {
+    let dead = ctx.queue.dead(ProcessResponse::QUEUE, BATCH as usize).await.map_err(|error| error.to_string())?;
+    Ok(dead.iter().any(|job| job.key == key))
+}
+
+async fn cancel(ctx: &Context, order: &Order, payment_intent: &str) -> Option<Outcome> {
+    match ctx.stripe.cancel(payment_intent, &cancel_key(ctx, payment_intent)).await {
+        Answer::Canceled { payment_intent } => Some(Outcome::Canceled { payment_intent: Some(payment_intent) }),
+        Answer::Processing { payment_intent } => Some(Outcome::Processing { payment_intent }),
+        Answer::Succeeded(payment) => Some(Outcome::Succeeded {
+            payment_intent: Some(payment.payment_intent),
+            charge: Some(payment.charge),
+            amount: payment.amount,
+            currency: payment.currency.parse().ok()?,
+        }),
+        // Anything else says nothing final: the stock stays pinned, and this comes again.
+        other => {
+            tracing::warn!(order = %order.id, answer = ?other, "not closed yet");
+            None
+        }
+    }
+}
+
+/// Gives back money that came too late or twice.
+async fn send_refunds(ctx: &Context) -> Result<u64, String> {
+    let owed = ctx.ledger.owed_refunds(BATCH_AT_STRIPE).await.map_err(|error| error.to_string())?;
+    let mut sent = 0;
+    for refund in &owed {
+        sent += u64::from(send_refund(ctx, refund).await?);
+    }
+    Ok(sent)
+}
+
+async fn send_refund(ctx: &Context, refund: &Refund) -> Result<bool, String> {
+    let key = format!("refund-{}", refund.id);
+    let send = async |key: &str| ctx.stripe.refund(&refund.payment_intent, Some(refund.amount), key).await;
+    let mut answer = send(&key).await;
+    if matches!(answer, Refunded::Unknown { replayed: true, .. }) {
+        // Under this key a stored 500 is the answer for ever. The row gives back all that its payment took, so under
+        // another key Stripe can do it once at most, and says so if it is done.
+        answer = send(&format!("{key}-{}", ctx.env.uuid_v4())).await;
+    }
+    let (state, stripe_id) = match answer {
+        Refunded::Succeeded { refund, .. } => (RefundState::Succeeded, Some(refund)),
+        Refunded::Pending { refund, .. } => (RefundState::Pending, Some(refund)),
+        Refunded::Already => (RefundState::Succeeded, None),
+        Refunded::Failed { refund, .. } => (RefundState::Failed, Some(refund)),
+        Refunded::Refused { reason, kind: Refusal::Configuration } => {
+            tracing::error!(reason, "Stripe refuses our key: no refund can work until it is mended");
+            return Ok(false);
+        }
+        Refunded::Refused { reason, .. } => {
+            tracing::error!(order = %refund.order, reason, "Stripe refuses a refund that is owed");
+            (RefundState::Failed, None)
+        }
+        Refunded::Throttled { .. } | Refunded::Unknown { .. } => return Ok(false),
+    };
+    metrics::counter!("refunds_total", "reason" => refund.reason.clone(), "state" => state.as_str()).increment(1);
+    ctx.ledger.record_refund(refund.id, state, stripe_id).await.map_err(|error| error.to_string())?;
+    Ok(true)
+}

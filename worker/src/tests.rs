@@ -1,0 +1,14 @@
+//! Stories of charging, settling and sweeping, stepped by hand over the in-memory parts and a small Stripe.
+//!
+//! Everything runs in one thread under a seeded clock. A handler is polled once at a time; where a story says so,
+//! it stops at a call ([`faults`]) and is then resumed, or dropped, which is what a kill looks like from outside.
+//! [`walk`] leaves all of that to chance, and checks the invariants after every step.
+
+mod answers;
+mod buyers;
+mod deaths;
+mod faults;
+mod stripe;
+mod sweeping;
+mod walk;
+mod world;

@@ -1,0 +1,164 @@
+//! One PostgreSQL cluster for the whole run; each test makes a database of its own in it.
+//!
+//! The server's life hangs on a pipe: a small shell waits for the end of its standard input, which comes when this
+//! program drops the cluster, fails, panics or is killed, and then stops the server and deletes its files.
+//!
+//! PostgreSQL refuses to run as root; then it runs as `postgres` or `nobody`.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::steps::quietly;
+use crate::tools::find_on_path;
+
+/// Arguments: the server's program, its folder, its port.
+const KEEPER: &str = r#"
+"$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=on \
+    -c shared_buffers=64MB >"$2/log" 2>&1 &
+server=$!
+read -r nothing
+kill -INT "$server"
+wait "$server"
+rm -rf "$2"
+"#;
+
+/// How long the server may take until it answers.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running cluster; stopped and deleted when dropped.
+pub(crate) struct Cluster {
+    keeper: Child,
+    url: String,
+}
+
+impl Cluster {
+    /// Makes a cluster in the system's folder for temporary files and starts its server.
+    pub(crate) fn start() -> Result<Self> {
+        let initdb = postgres_program("initdb").context("initdb is not installed")?;
+        let postgres = postgres_program("postgres").context("postgres is not installed")?;
+        let account = Account::fit_for_postgres()?;
+        let folder = std::env::temp_dir().join(format!("stampede-postgres-{}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let outcome = Self::start_in(&folder, &account, &initdb, &postgres);
+        if outcome.is_err() {
+            // The keeper may have been quicker.
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        outcome
+    }
+
+    fn start_in(folder: &Path, account: &Account, initdb: &Path, postgres: &Path) -> Result<Self> {
+        let password = random_word()?;
+        std::fs::write(folder.join("password"), &password)?;
+        account.own(folder)?;
+        account.own(&folder.join("password"))?;
+        let mut make = account.command(initdb, folder);
+        make.args(["-U", "stampede", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C", "--no-sync"]);
+        quietly(make.arg("--pwfile").arg(folder.join("password")).arg("-D").arg(folder.join("data")))?;
+
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut keeper = account.command(Path::new("/bin/sh"), folder);
+        keeper.args(["-c", KEEPER, "postgres-keeper"]).arg(postgres).arg(folder).arg(port.to_string());
+        // In a group of its own: an interrupt from the keyboard reaches it through the pipe, in order.
+        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let url = format!("postgres://stampede:{password}@127.0.0.1:{port}");
+        let cluster = Self { keeper: keeper.spawn().context("the shell that keeps PostgreSQL cannot start")?, url };
+        cluster.wait_until_ready(folder)?;
+        eprintln!("{} listens on 127.0.0.1:{port}, with files in {}", postgres.display(), folder.display());
+        Ok(cluster)
+    }
+
+    /// `postgres://user:password@127.0.0.1:port`, without a database.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The server writes `ready` into the last line of its pid file once it takes connections.
+    fn wait_until_ready(&self, folder: &Path) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < START_LIMIT {
+            let state = std::fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
+            if state.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        bail!("PostgreSQL did not start within {START_LIMIT:?}; its log:\n{log}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// One of PostgreSQL's programs: on PATH, or where Debian (one folder per version; the newest wins), Red Hat, a source
+/// build or Homebrew put them.
+pub(crate) fn postgres_program(name: &str) -> Option<PathBuf> {
+    if let Some(path) = find_on_path(name) {
+        return Some(path);
+    }
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .map(|version: u32| (version, PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"))))
+        .collect();
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let others = ["/usr/local/bin", "/usr/local/pgsql/bin", "/usr/pgsql/bin", "/opt/homebrew/bin"].map(PathBuf::from);
+    versions.into_iter().map(|(_, folder)| folder).chain(others).map(|folder| folder.join(name)).find(|p| p.is_file())
+}
+
+/// Who runs PostgreSQL: ourselves, or somebody with fewer rights when we are root.
+struct Account(Option<(u32, u32)>);
+
+impl Account {
+    fn fit_for_postgres() -> Result<Self> {
+        let id = |flag: &str, user: &str| quietly(Command::new("id").args([flag, user]));
+        if quietly(Command::new("id").arg("-u"))?.trim() != "0" {
+            return Ok(Self(None));
+        }
+        for user in ["postgres", "nobody"] {
+            if let (Ok(uid), Ok(gid)) = (id("-u", user), id("-g", user)) {
+                return Ok(Self(Some((uid.trim().parse()?, gid.trim().parse()?))));
+            }
+        }
+        bail!("PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as");
+    }
+
+    fn own(&self, path: &Path) -> Result<()> {
+        if let Some((uid, gid)) = self.0 {
+            chown(path, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, program: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(folder).env("HOME", folder).stdin(Stdio::null());
+        if let Some((uid, gid)) = self.0 {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+/// A password for the run: others on this machine can reach the port too.
+fn random_word() -> Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let mut word = String::new();
+    bytes.iter().try_for_each(|byte| write!(word, "{byte:02x}"))?;
+    Ok(word)
+}

@@ -1,0 +1,103 @@
+//! `cargo xtask test`: everything that must hold before a change is merged, from an empty clone, in one command.
+//!
+//! It installs what the tests need where the system's package manager can, checks form (rustfmt, clippy, rustdoc,
+//! cargo-deny), builds the binaries once, starts one PostgreSQL cluster, and runs every test. It stops at the first
+//! step that fails and names it. What it started is stopped again, also when it fails, panics or is killed.
+//!
+//! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
+//! step made, because both select the whole workspace with the same features.
+
+mod cluster;
+mod deny;
+mod packages;
+mod steps;
+mod suite;
+mod tools;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use steps::{Steps, cargo, run};
+
+/// Checks and tests of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need, check form and dependencies, build, and run every test.
+    Test(TestArgs),
+    /// Check form only: rustfmt, clippy and rustdoc, warnings denied.
+    Check,
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// For the loop while writing code: installs nothing and leaves out rustdoc, cargo-deny and documentation tests.
+    #[arg(long)]
+    fast: bool,
+    /// Run only the tests whose names contain one of these; then their number is not compared with the floor.
+    filters: Vec<String>,
+}
+
+/// Selects what is compiled, the same in every step. The crash points are compiled in, so that tests can kill a process
+/// at a named point; a release build has none.
+const EVERYTHING: [&str; 4] = ["--workspace", "--features", "stampede/crash-points", "--locked"];
+
+fn main() -> ExitCode {
+    let mut steps = Steps::begin();
+    let outcome = match Cli::parse().command {
+        Task::Check => check(&mut steps, true).map(|()| "form".to_owned()),
+        Task::Test(args) => test(&mut steps, &args),
+    };
+    steps.end(outcome)
+}
+
+fn check(steps: &mut Steps, docs: bool) -> Result<()> {
+    steps.step("rustfmt", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    steps.step("clippy", || {
+        run(cargo().arg("clippy").args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]))
+    })?;
+    if docs {
+        steps.step("rustdoc", || {
+            run(cargo().arg("doc").args(EVERYTHING).arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+        })?;
+    }
+    Ok(())
+}
+
+fn test(steps: &mut Steps, args: &TestArgs) -> Result<String> {
+    if !args.fast {
+        steps.step("what the tests need", tools::install)?;
+    }
+    check(steps, !args.fast)?;
+    if !args.fast {
+        steps.step("dependencies", deny::check)?;
+    }
+    steps.step("build", || run(cargo().arg("build").args(EVERYTHING).arg("--all-targets")))?;
+    if !args.fast && args.filters.is_empty() {
+        steps.step("documentation tests", || run(cargo().arg("test").args(EVERYTHING).arg("--doc")))?;
+    }
+    let packages = steps.step("npm and Python packages", packages::install)?;
+    steps.step("the page's own modules", packages::test_modules)?;
+    let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
+    let environment = suite::Environment::new(&cluster, packages)?;
+    let ran = steps.step("tests", || environment.run(&args.filters))?;
+    drop(cluster);
+    if !args.filters.is_empty() {
+        return Ok(format!("the selected tests\n\n{ran} passed, 0 failed"));
+    }
+    let floor = suite::compare_with_floor(ran)?;
+    Ok(format!("at least {floor} tests should have run\n\n{ran} passed, 0 failed"))
+}
+
+/// Whether a program answers to `--version`.
+fn answers(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,124 @@
+//! What the tests need from the system: a browser, PostgreSQL, Redis, Node and Python.
+//!
+//! On Debian and Ubuntu the missing ones are installed, on a machine that has never run `apt-get update` too. Elsewhere
+//! a sentence names them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::answers;
+use crate::cluster::postgres_program;
+use crate::steps::{quietly, run};
+
+/// Something that the tests start, and where Debian keeps it.
+struct Tool {
+    name: &'static str,
+    debian: &'static [&'static str],
+    present: fn() -> bool,
+}
+
+const TOOLS: [Tool; 7] = [
+    Tool {
+        name: "Chromium or Chrome",
+        debian: &["chromium"],
+        present: || {
+            ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].iter().any(|n| on_path(n))
+        },
+    },
+    Tool { name: "chromedriver", debian: &["chromium-driver"], present: || on_path("chromedriver") },
+    Tool {
+        name: "PostgreSQL's server programs",
+        debian: &["postgresql"],
+        present: || postgres_program("initdb").is_some() && postgres_program("postgres").is_some(),
+    },
+    Tool { name: "redis-server", debian: &["redis-server"], present: || on_path("redis-server") },
+    Tool { name: "Node", debian: &["nodejs"], present: || answers("node") },
+    Tool { name: "npm", debian: &["npm"], present: || answers("npm") },
+    Tool { name: "Python with venv and pip", debian: &["python3", "python3-venv"], present: python_makes_environments },
+];
+
+/// Installs what is missing, or says what is.
+pub(crate) fn install() -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
+    if missing.is_empty() {
+        eprintln!("everything is there");
+        return Ok(());
+    }
+    let names = |tools: &[&Tool]| tools.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
+    let Some(apt) = AptGet::find() else {
+        bail!(
+            "these are missing, and there is no apt-get (as root or with sudo) to install them: {}. \
+             Install them with your package manager so that they are on PATH",
+            names(&missing)
+        );
+    };
+    let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.debian).copied().collect();
+    eprintln!("installing {}", packages.join(" "));
+    // Package lists that are missing or old make the first try fail; new ones are fetched only then.
+    if apt.install(&packages).is_err() {
+        apt.update();
+        apt.install_aloud(&packages)?;
+    }
+    let missing: Vec<&Tool> = missing.into_iter().filter(|tool| !(tool.present)()).collect();
+    if !missing.is_empty() {
+        bail!(
+            "still missing after apt-get install: {}. Put them on PATH by hand (on Ubuntu, whose Chromium is a snap, \
+             Google's Chrome and chromedriver packages serve)",
+            names(&missing)
+        );
+    }
+    Ok(())
+}
+
+/// `apt-get`, with the right to install.
+struct AptGet {
+    sudo: bool,
+}
+
+impl AptGet {
+    fn find() -> Option<Self> {
+        let sudo = quietly(Command::new("id").arg("-u")).ok()?.trim() != "0";
+        (on_path("apt-get") && (!sudo || on_path("sudo"))).then_some(Self { sudo })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(if self.sudo { "sudo" } else { "env" });
+        if self.sudo {
+            command.arg("env");
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q"]);
+        command
+    }
+
+    fn install(&self, packages: &[&str]) -> Result<()> {
+        quietly(self.command().args(["install", "--no-install-recommends"]).args(packages)).map(drop)
+    }
+
+    fn install_aloud(&self, packages: &[&str]) -> Result<()> {
+        run(self.command().args(["install", "--no-install-recommends"]).args(packages))
+    }
+
+    /// A source that is out of reach is none of our business as long as the packages are found.
+    fn update(&self) {
+        if let Err(error) = quietly(self.command().arg("update")) {
+            eprintln!("apt-get update had trouble; going on: {error:#}");
+        }
+    }
+}
+
+/// Debian splits venv and pip off, so that a `python3` alone proves nothing.
+fn python_makes_environments() -> bool {
+    quietly(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
+
+fn on_path(name: &str) -> bool {
+    find_on_path(name).is_some()
+}
+
+/// Where a program lies on PATH.
+pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file: &PathBuf| Path::is_file(file))
+}
