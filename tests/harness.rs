@@ -1,7 +1,8 @@
-//! What a test may ask for: a shop, a customer, a database, a port, a browser.
+//! What a test may ask for: a shop, a customer, a database, a Redis server, a port, a browser.
 
 pub mod browser;
 pub mod client;
 pub mod ports;
 pub mod postgres;
+pub mod redis;
 pub mod shop;

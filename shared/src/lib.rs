@@ -11,6 +11,7 @@ pub mod message;
 pub mod money;
 pub mod order;
 pub mod queue;
+pub mod redis_server;
 pub mod rooms;
 pub mod sale;
 pub mod stock;
