@@ -32,8 +32,11 @@ use crate::money::Currency;
 use crate::order::state::StockEffect;
 use crate::sale::PricedItem;
 
-/// Unpaid holds that one customer may have at the same time.
+/// Unpaid holds of one sale that one customer may have at the same time.
 pub const MOST_HOLDS_PER_CUSTOMER: usize = 4;
+
+/// How long a rebuild that was begun keeps others from beginning one.
+pub const REBUILD_WITHIN: Duration = Duration::from_secs(3);
 
 /// The stock could not do its work: its server is unreachable or answers nonsense. What became of the call is
 /// unknown; it is safe to repeat.
@@ -113,7 +116,7 @@ pub enum Reserved {
     TooManyHolds,
     /// The id is taken: by somebody else, for something else, or by an order that has ended.
     Taken,
-    /// The stock knows no such sale or tier; it has to be rebuilt.
+    /// The stock does not know the sale, or a tier of it; it has to be rebuilt.
     Unknown,
 }
 
@@ -147,6 +150,8 @@ pub enum Freed {
 /// What an order's state means for the stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
+    /// The sale's slug.
+    pub sale: String,
     /// The hold.
     pub hold: Uuid,
     /// The order it is pinned to.
@@ -155,6 +160,17 @@ pub struct Settlement {
     pub version: i64,
     /// What the stock must show.
     pub effect: StockEffect,
+}
+
+/// A pin that no order has spoken for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LonePin {
+    /// The sale's slug.
+    pub sale: String,
+    /// The hold.
+    pub hold: Uuid,
+    /// The order that it is pinned to.
+    pub order: Uuid,
 }
 
 /// How much there is of a sale.
@@ -194,13 +210,14 @@ pub trait Stock: Send + Sync + 'static {
     /// Binds a hold to the order that pays for it: its clock stops. Again for the same order, it is a young pin anew.
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError>;
     /// Undoes a pin whose order was refused: the buyer's clock goes on where it stopped.
-    async fn unpin(&self, hold: Uuid, order: Uuid) -> Result<(), StockError>;
+    async fn unpin(&self, sale: &str, hold: Uuid, order: Uuid) -> Result<(), StockError>;
     /// Gives up a hold that is not being paid for.
     async fn free(&self, hold: Uuid, customer: Uuid) -> Result<Freed, StockError>;
     /// Frees a pinned hold whose order never came to be; nothing if it is not pinned to that order any more, or was
     /// pinned again since: then its buyer tries once more, and an accept may be on its way.
-    async fn free_orphan(&self, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError>;
-    /// Makes the stock show what an order's state says. An unknown hold is none of our business.
+    async fn free_orphan(&self, sale: &str, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError>;
+    /// Makes the stock show what an order's state says. An unknown hold is none of our business. While the stock does
+    /// not know the sale this is an error: the rebuild may have read the ledger before the order got there.
     ///
     /// An order that is paid after its units were released takes them again: from what is free, else from unpaid
     /// holds, the one that would last longest first, since the ledger is the truth. Units in pins are not touched; if
@@ -213,11 +230,17 @@ pub trait Stock: Send + Sync + 'static {
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError>;
     /// Frees every hold whose deadline has passed; how many there were.
     async fn expire(&self) -> Result<u64, StockError>;
-    /// Pins that are older than `age`, with their orders; at most `most`.
-    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<(Uuid, Uuid)>, StockError>;
+    /// Pins that are older than `age` and that no order has spoken for; at most `most`.
+    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError>;
     /// Sets a tier's capacity, as the ledger has it, without touching holds.
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError>;
-    /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone.
+    /// Which of these sales it does not know, or knows from before it may have lost something: each has to be rebuilt.
+    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError>;
+    /// Begins a rebuild: from now on it does not know the sale. `false` when somebody else began one a moment ago; if
+    /// nothing comes of that within [`REBUILD_WITHIN`], the next one who asks may.
+    async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError>;
+    /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone. An image that
+    /// is older than what it shows changes nothing.
     async fn rebuild(&self, image: Image) -> Result<(), StockError>;
 }
 

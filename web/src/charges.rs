@@ -230,14 +230,14 @@ async fn answer(app: &App, accepted: Accepted, found: Found, asked_at: Timestamp
 /// since it asked: then another call with the same id found the pin in place and was quicker. An order from before
 /// needs nothing of this call: its units are counted already, though the stock may have forgotten its hold.
 async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timestamp) -> Result<(), Problem> {
-    let Found::Yes { hold: Hold { id, order: Some(order), .. }, new: true } = found else { return Ok(()) };
+    let Found::Yes { hold: Hold { id, sale, order: Some(order), .. }, new: true } = found else { return Ok(()) };
     if known.is_some_and(|known| known.hold == *id && known.accepted_at >= asked_at) {
         return Ok(());
     }
     if id == order {
-        app.stock.free_orphan(*id, *order, Duration::ZERO).await?;
+        app.stock.free_orphan(sale, *id, *order, Duration::ZERO).await?;
     } else {
-        app.stock.unpin(*id, *order).await?;
+        app.stock.unpin(sale, *id, *order).await?;
     }
     Ok(())
 }

@@ -32,11 +32,21 @@ pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applie
 /// # Errors
 /// A reason, when something could not be reached.
 pub async fn show(ctx: &Context, order: &Order) -> Result<(), String> {
-    let settlement =
-        Settlement { hold: order.hold, order: order.id, version: order.version, effect: order.state.stock() };
-    ctx.stock.settle(settlement).await.map_err(|error| error.to_string())?;
+    ctx.stock.settle(settlement(order)).await.map_err(|error| error.to_string())?;
     shared::crash::point("before_publish");
     publish(ctx, order).await
+}
+
+/// What an order's state means for the stock.
+#[must_use]
+pub fn settlement(order: &Order) -> Settlement {
+    Settlement {
+        sale: order.sale.clone(),
+        hold: order.hold,
+        order: order.id,
+        version: order.version,
+        effect: order.state.stock(),
+    }
 }
 
 async fn publish(ctx: &Context, order: &Order) -> Result<(), String> {

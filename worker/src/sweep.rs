@@ -9,7 +9,7 @@ use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::{Applied, Change, Left, Refund, RefundState};
 use shared::order::{Order, Outcome, State};
 use shared::queue::{DeadJob, Job, NewJob, Pushed};
-use shared::stock::Settlement;
+use shared::stock::LonePin;
 use shared::stripe::{Answer, Refunded, Refusal};
 
 use crate::{Context, cancel_key, settle};
@@ -57,19 +57,17 @@ async fn free_orphan_pins(ctx: &Context) -> Result<u64, String> {
     if pins.is_empty() {
         return Ok(0);
     }
-    let ids: Vec<uuid::Uuid> = pins.iter().map(|(_, order)| *order).collect();
+    let ids: Vec<uuid::Uuid> = pins.iter().map(|pin| pin.order).collect();
     let orders = ctx.ledger.orders(&ids).await.map_err(|error| error.to_string())?;
     let mut freed = 0;
-    for (hold, id) in pins {
+    for LonePin { sale, hold, order: id } in pins {
         match orders.iter().find(|order| order.id == id) {
             // The order is there: let the stock know, so that it asks no more.
             Some(order) if order.hold == hold => {
-                let effect = order.state.stock();
-                let settlement = Settlement { hold, order: id, version: order.version, effect };
-                ctx.stock.settle(settlement).await.map_err(|error| error.to_string())?;
+                ctx.stock.settle(settle::settlement(order)).await.map_err(|error| error.to_string())?;
             }
             _ => {
-                let freeing = ctx.stock.free_orphan(hold, id, ctx.patience.orphan);
+                let freeing = ctx.stock.free_orphan(&sale, hold, id, ctx.patience.orphan);
                 freed += u64::from(freeing.await.map_err(|error| error.to_string())?);
             }
         }

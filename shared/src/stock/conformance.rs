@@ -7,7 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Freed, Hold, Levels, MOST_HOLDS_PER_CUSTOMER, Pinned, Reserve, Reserved, Settlement, Stock};
+use super::{
+    Freed, Hold, Levels, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement, Stock,
+};
 use crate::ledger::records::{Image, ImagePin, ImageTier};
 use crate::order::state::StockEffect;
 use crate::sale::{Item, PricedItem};
@@ -42,6 +44,8 @@ macro_rules! stock_conformance_suite {
             a_rebuild_shows_the_ledger_and_forgets_unpaid_holds,
             an_orphan_pin_is_freed_and_an_order_that_spoke_is_not,
             capacity_can_be_added_while_holds_stand,
+            a_rebuild_is_begun_once_and_sells_nothing_until_it_ends,
+            a_slow_rebuild_does_not_overtake_a_newer_one,
         );
         #[test]
         fn conservation_holds_under_random_calls() {
@@ -124,8 +128,12 @@ fn conserved(levels: &Levels) {
     }
 }
 
+fn settlement(hold: u128, order: u128, version: i64, effect: StockEffect) -> Settlement {
+    Settlement { sale: "demo".into(), hold: id(hold), order: id(order), version, effect }
+}
+
 async fn settle(stock: &dyn Stock, hold: u128, order: u128, version: i64, effect: StockEffect) {
-    stock.settle(Settlement { hold: id(hold), order: id(order), version, effect }).await.unwrap();
+    stock.settle(settlement(hold, order, version, effect)).await.unwrap();
 }
 
 /// A cart of several items, one sold out: nothing is taken, and the tier is named.
@@ -213,9 +221,9 @@ pub async fn a_refused_order_gives_the_buyer_the_rest_of_the_thinking_time(f: &i
     held(stock, reserve(1, 1, &[("std", 2)])).await;
     stock.pin(id(1), id(9), id(1)).await.unwrap();
     f.pass(THINK * 2);
-    stock.unpin(id(1), id(8)).await.unwrap();
+    stock.unpin("demo", id(1), id(8)).await.unwrap();
     assert_eq!(stock.holds_of(id(1)).await.unwrap(), vec![], "another order cannot unpin it");
-    stock.unpin(id(1), id(9)).await.unwrap();
+    stock.unpin("demo", id(1), id(9)).await.unwrap();
     assert_eq!(stock.holds_of(id(1)).await.unwrap().len(), 1);
     f.pass(THINK + Duration::from_millis(100));
     assert_eq!((stock.expire().await.unwrap(), counts(stock, "std").await), (1, (5, 0, 0)));
@@ -263,11 +271,11 @@ pub async fn paid_after_release_takes_the_units_of_unpaid_holds_and_never_of_pin
     }
     stock.free(id(2), id(2)).await.unwrap();
     held(stock, Reserve { order: Some(id(6)), ..reserve(6, 6, &[("std", 1)]) }).await;
-    let sold = Settlement { hold: id(1), order: id(1), version: 5, effect: StockEffect::Sold };
+    let sold = settlement(1, 1, 5, StockEffect::Sold);
     assert!(stock.settle(sold.clone()).await.is_err(), "three pins have three of four units");
     assert_eq!(counts(stock, "std").await, (0, 4, 0));
     assert_eq!(stock.holds_of(id(4)).await.unwrap().len(), 1, "nobody lost a hold for nothing");
-    stock.unpin(id(6), id(6)).await.unwrap();
+    stock.unpin("demo", id(6), id(6)).await.unwrap();
     stock.settle(sold.clone()).await.unwrap();
     assert_eq!(counts(stock, "std").await, (0, 2, 2));
     assert_eq!((stock.holds_of(id(4)).await.unwrap(), stock.holds_of(id(6)).await.unwrap()), (vec![], vec![]));
@@ -338,15 +346,18 @@ pub async fn an_orphan_pin_is_freed_and_an_order_that_spoke_is_not(f: &impl Fixt
     let age = Duration::from_secs(10);
     assert_eq!(stock.pins_older_than(age, 10).await.unwrap(), vec![]);
     f.pass(age);
-    assert_eq!(stock.pins_older_than(age, 10).await.unwrap(), vec![(id(1), id(1))]);
-    assert!(!stock.free_orphan(id(1), id(9), age).await.unwrap(), "pinned to another order");
-    assert!(!stock.free_orphan(id(2), id(2), age).await.unwrap(), "its order is in the ledger");
+    assert_eq!(
+        stock.pins_older_than(age, 10).await.unwrap(),
+        vec![LonePin { sale: "demo".into(), hold: id(1), order: id(1) }]
+    );
+    assert!(!stock.free_orphan("demo", id(1), id(9), age).await.unwrap(), "pinned to another order");
+    assert!(!stock.free_orphan("demo", id(2), id(2), age).await.unwrap(), "its order is in the ledger");
     assert!(matches!(stock.pin(id(1), id(1), id(1)).await.unwrap(), Pinned::Yes { .. }));
-    assert!(!stock.free_orphan(id(1), id(1), age).await.unwrap(), "its buyer tries once more");
+    assert!(!stock.free_orphan("demo", id(1), id(1), age).await.unwrap(), "its buyer tries once more");
     assert_eq!(stock.pins_older_than(age, 10).await.unwrap(), vec![]);
     f.pass(age);
-    assert!(stock.free_orphan(id(1), id(1), age).await.unwrap());
-    assert!(!stock.free_orphan(id(1), id(1), age).await.unwrap());
+    assert!(stock.free_orphan("demo", id(1), id(1), age).await.unwrap());
+    assert!(!stock.free_orphan("demo", id(1), id(1), age).await.unwrap());
     assert_eq!(counts(stock, "std").await, (9, 1, 0));
 }
 
@@ -359,6 +370,41 @@ pub async fn capacity_can_be_added_while_holds_stand(f: &impl Fixture) {
     assert_eq!(counts(stock, "std").await, (3, 2, 0));
     stock.set_capacity("demo", "std", 1).await.unwrap();
     assert_eq!(counts(stock, "std").await, (0, 2, 0), "never below what is taken");
+}
+
+/// Two processes notice at once that the stock is lost; one rebuilds, and what is settled meanwhile waits.
+pub async fn a_rebuild_is_begun_once_and_sells_nothing_until_it_ends(f: &impl Fixture) {
+    let stock = f.stock();
+    let sales = ["demo".to_owned()];
+    assert_eq!(stock.unknown(&sales).await.unwrap(), sales);
+    assert!(stock.begin_rebuild("demo").await.unwrap());
+    open(stock, &[("std", 5, None)]).await;
+    assert_eq!(stock.unknown(&sales).await.unwrap(), Vec::<String>::new());
+
+    held(stock, Reserve { order: Some(id(1)), ..reserve(1, 1, &[("std", 2)]) }).await;
+    assert!(stock.begin_rebuild("demo").await.unwrap());
+    assert!(!stock.begin_rebuild("demo").await.unwrap(), "somebody is at it");
+    assert_eq!(stock.unknown(&sales).await.unwrap(), sales);
+    assert_eq!(stock.levels("demo").await.unwrap(), None);
+    assert_eq!(stock.reserve(reserve(2, 2, &[("std", 1)])).await.unwrap(), Reserved::Unknown);
+    assert!(stock.settle(settlement(1, 1, 3, StockEffect::Sold)).await.is_err(), "it would be lost");
+    f.pass(REBUILD_WITHIN);
+    assert!(stock.begin_rebuild("demo").await.unwrap(), "whoever was at it has died");
+
+    let pins = vec![ImagePin { order: id(1), hold: id(1), customer: id(1), version: 2, items: items(&[("std", 2)]) }];
+    stock.rebuild(Image { epoch: 2, pins, ..image(&[("std", 5, None)]) }).await.unwrap();
+    settle(stock, 1, 1, 3, StockEffect::Sold).await;
+    assert_eq!(counts(stock, "std").await, (3, 0, 2));
+}
+
+/// The image of a process that was stopped in between is old when it comes.
+pub async fn a_slow_rebuild_does_not_overtake_a_newer_one(f: &impl Fixture) {
+    let stock = f.stock();
+    stock.rebuild(Image { epoch: 3, ..image(&[("std", 5, None)]) }).await.unwrap();
+    held(stock, reserve(1, 1, &[("std", 2)])).await;
+    stock.rebuild(Image { epoch: 2, ..image(&[("std", 9, None)]) }).await.unwrap();
+    assert_eq!(counts(stock, "std").await, (3, 2, 0));
+    assert_eq!(stock.levels("demo").await.unwrap().unwrap().epoch, 3);
 }
 
 /// Many holds that are sold or released; for tests about memory.
@@ -421,13 +467,13 @@ async fn drive(fixture: &impl Fixture, calls: Vec<Call>) {
                 }
             }
             Call::Pin(hold) => drop(stock.pin(id(hold), id(hold), id(hold)).await.unwrap()),
-            Call::Unpin(hold) => stock.unpin(id(hold), id(hold)).await.unwrap(),
+            Call::Unpin(hold) => stock.unpin("demo", id(hold), id(hold)).await.unwrap(),
             Call::Free(hold) => drop(stock.free(id(hold), id(hold)).await.unwrap()),
             Call::Settle(hold, version, sell) => {
                 let effect = if sell { StockEffect::Sold } else { StockEffect::Released };
                 let before = counts(stock, "std").await;
                 // An error is a paid order whose units are in others' pins: nothing has changed then.
-                let settlement = Settlement { hold: id(hold), order: id(hold), version, effect };
+                let settlement = settlement(hold, hold, version, effect);
                 let first = stock.settle(settlement.clone()).await.is_ok();
                 let after = counts(stock, "std").await;
                 assert!(first || before == after, "an error, and yet a change");

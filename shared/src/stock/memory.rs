@@ -14,7 +14,8 @@ use uuid::Uuid;
 use self::shelves::{SaleStock, Shelf};
 
 use super::{
-    Freed, Hold, Levels, MOST_HOLDS_PER_CUSTOMER, Pinned, Reserve, Reserved, Settlement, Stock, StockError, TierLevel,
+    Freed, Hold, Levels, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement,
+    Stock, StockError, TierLevel,
 };
 use crate::env::Env;
 use crate::ledger::Image;
@@ -34,6 +35,8 @@ pub struct MemoryStock {
 #[derive(Default)]
 struct State {
     sales: HashMap<String, SaleStock>,
+    /// Rebuilds that were begun, and when.
+    rebuilding: HashMap<String, Duration>,
     holds: HashMap<Uuid, Record>,
     /// Deadlines of unpinned holds and of what is remembered of ended ones.
     deadlines: BTreeSet<(Duration, Uuid)>,
@@ -91,8 +94,8 @@ impl Stock for MemoryStock {
         self.with(|state, now| state.pin(now, hold, order, customer))
     }
 
-    async fn unpin(&self, hold: Uuid, order: Uuid) -> Result<(), StockError> {
-        self.with(|state, now| state.unpin(now, hold, order))
+    async fn unpin(&self, sale: &str, hold: Uuid, order: Uuid) -> Result<(), StockError> {
+        self.with(|state, now| state.unpin(now, sale, hold, order))
     }
 
     async fn free(&self, hold: Uuid, customer: Uuid) -> Result<Freed, StockError> {
@@ -109,11 +112,11 @@ impl Stock for MemoryStock {
         })
     }
 
-    async fn free_orphan(&self, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError> {
+    async fn free_orphan(&self, sale: &str, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError> {
         self.with(|state, now| {
             let ours = state.holds.get(&hold).is_some_and(|record| {
                 let old = matches!(record.stage, Stage::Pinned(since) if since + age <= now);
-                old && record.hold.order == Some(order) && record.version == 0
+                old && record.hold.sale == sale && record.hold.order == Some(order) && record.version == 0
             });
             if ours {
                 state.drop_hold(hold);
@@ -128,8 +131,8 @@ impl Stock for MemoryStock {
 
     async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError> {
         self.with(|state, now| {
-            let ids = state.unpaid.get(&customer).map(Vec::as_slice).unwrap_or_default();
-            ids.iter().filter_map(|id| state.holds.get(id)).map(|record| record.seen_at(now)).collect()
+            let known = state.unpaid_of(customer).filter(|record| state.sales.contains_key(&record.hold.sale));
+            known.map(|record| record.seen_at(now)).collect()
         })
     }
 
@@ -143,13 +146,16 @@ impl Stock for MemoryStock {
         Ok(state.expire(now))
     }
 
-    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<(Uuid, Uuid)>, StockError> {
+    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError> {
         self.with(|state, now| {
             let old = state.pins.iter().take_while(|(since, _)| *since + age <= now);
             let pinned = old.filter_map(|(_, hold)| state.holds.get(hold));
             // Version 0: no order has spoken for it yet.
             let orphans = pinned.filter(|record| record.version == 0);
-            orphans.filter_map(|record| Some((record.hold.id, record.hold.order?))).take(most).collect()
+            let lone = |record: &Record| {
+                Some(LonePin { sale: record.hold.sale.clone(), hold: record.hold.id, order: record.hold.order? })
+            };
+            orphans.filter_map(lone).take(most).collect()
         })
     }
 
@@ -161,6 +167,21 @@ impl Stock for MemoryStock {
                 level.capacity = capacity.max(taken);
                 level.free = level.capacity - taken;
             }
+        })
+    }
+
+    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
+        self.with(|state, _| sales.iter().filter(|sale| !state.sales.contains_key(*sale)).cloned().collect())
+    }
+
+    async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {
+        self.with(|state, now| {
+            let begun = state.rebuilding.get(sale).is_some_and(|since| *since + REBUILD_WITHIN > now);
+            if !begun {
+                state.sales.remove(sale);
+                state.rebuilding.insert(sale.to_owned(), now);
+            }
+            !begun
         })
     }
 
@@ -179,11 +200,11 @@ impl State {
                 && (reserve.order.is_none() || record.hold.order == reserve.order);
             return if same { Reserved::Yes { hold: record.seen_at(now), new: false } } else { Reserved::Taken };
         }
-        let thinking = self.unpaid.get(&reserve.customer).map_or(0, Vec::len);
+        let thinking = self.unpaid_of(reserve.customer).filter(|record| record.hold.sale == reserve.sale).count();
+        let Some(sale) = self.sales.get_mut(&reserve.sale) else { return Reserved::Unknown };
         if reserve.order.is_none() && thinking >= MOST_HOLDS_PER_CUSTOMER {
             return Reserved::TooManyHolds;
         }
-        let Some(sale) = self.sales.get_mut(&reserve.sale) else { return Reserved::Unknown };
         if let Some(refusal) = sale.refusal(reserve.customer, &reserve.items) {
             return refusal;
         }
@@ -223,8 +244,8 @@ impl State {
         }
     }
 
-    fn unpin(&mut self, now: Duration, id: Uuid, order: Uuid) {
-        let Some(record) = self.holds.get(&id) else { return };
+    fn unpin(&mut self, now: Duration, sale: &str, id: Uuid, order: Uuid) {
+        let Some(record) = self.holds.get(&id).filter(|record| record.hold.sale == sale) else { return };
         if matches!(record.stage, Stage::Pinned(_)) && record.hold.order == Some(order) && record.version == 0 {
             let hold = Hold { order: None, ..record.hold.clone() };
             self.forget(id);
@@ -233,8 +254,14 @@ impl State {
     }
 
     fn settle(&mut self, now: Duration, settlement: &Settlement) -> Result<(), StockError> {
+        if !self.sales.contains_key(&settlement.sale) {
+            return Err(StockError(format!("{} is not known until it is rebuilt", settlement.sale)));
+        }
         let Some(record) = self.holds.get(&settlement.hold) else { return Ok(()) };
-        if record.hold.order != Some(settlement.order) || settlement.version <= record.version {
+        if record.hold.sale != settlement.sale
+            || record.hold.order != Some(settlement.order)
+            || settlement.version <= record.version
+        {
             return Ok(());
         }
         let shelf_of = |effect| match effect {
@@ -300,7 +327,16 @@ impl State {
         sale.and_then(|sale| sale.tiers.iter().find(|level| level.id == tier)).map_or(0, |level| level.free)
     }
 
+    fn unpaid_of(&self, customer: Uuid) -> impl Iterator<Item = &Record> {
+        let ids = self.unpaid.get(&customer).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.holds.get(id))
+    }
+
     fn rebuild(&mut self, now: Duration, image: Image) {
+        if self.sales.get(&image.sale).is_some_and(|shown| shown.epoch > image.epoch) {
+            return;
+        }
+        self.rebuilding.remove(&image.sale);
         let old: Vec<Uuid> =
             self.holds.values().filter(|record| record.hold.sale == image.sale).map(|record| record.hold.id).collect();
         for id in old {

@@ -15,7 +15,7 @@ use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
 use shared::rooms::{Envelope, Rooms, RoomsError, Subscription};
 use shared::sale::Sale;
-use shared::stock::{Freed, Hold, Levels, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
+use shared::stock::{Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
 use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
@@ -259,14 +259,14 @@ impl<S: Stock> Stock for Flaky<Arc<S>> {
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError> {
         around!(self, pin(hold, order, customer))
     }
-    async fn unpin(&self, hold: Uuid, order: Uuid) -> Result<(), StockError> {
-        around!(self, unpin(hold, order))
+    async fn unpin(&self, sale: &str, hold: Uuid, order: Uuid) -> Result<(), StockError> {
+        around!(self, unpin(sale, hold, order))
     }
     async fn free(&self, hold: Uuid, customer: Uuid) -> Result<Freed, StockError> {
         around!(self, free(hold, customer))
     }
-    async fn free_orphan(&self, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError> {
-        around!(self, free_orphan(hold, order, age))
+    async fn free_orphan(&self, sale: &str, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError> {
+        around!(self, free_orphan(sale, hold, order, age))
     }
     async fn settle(&self, settlement: Settlement) -> Result<(), StockError> {
         around!(self, settle(settlement))
@@ -280,11 +280,17 @@ impl<S: Stock> Stock for Flaky<Arc<S>> {
     async fn expire(&self) -> Result<u64, StockError> {
         around!(self, expire())
     }
-    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<(Uuid, Uuid)>, StockError> {
+    async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError> {
         around!(self, pins_older_than(age, most))
     }
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError> {
         around!(self, set_capacity(sale, tier, capacity))
+    }
+    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
+        around!(self, unknown(sales))
+    }
+    async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {
+        around!(self, begin_rebuild(sale))
     }
     async fn rebuild(&self, image: Image) -> Result<(), StockError> {
         around!(self, rebuild(image))

@@ -367,7 +367,8 @@ pub(super) async fn pay(ctx: Context, purchase: Purchase) -> Option<Accepted> {
         Accepted::Conflict | Accepted::InProgress | Accepted::Ended(_) | Accepted::NoAttemptsLeft(_) => {}
         // Only who pinned may undo it.
         _ if new => {
-            let _ = ctx.stock.unpin(hold, order).await;
+            let sale = pinned.map(|hold| hold.sale).unwrap_or_default();
+            let _ = ctx.stock.unpin(&sale, hold, order).await;
         }
         _ => {}
     }
