@@ -1,16 +1,14 @@
 //! Rooms within one process.
 
 use async_trait::async_trait;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast;
 
+use super::buffer::{BUFFER, Buffered};
 use super::{Envelope, Received, Rooms, RoomsError, Subscription};
-
-/// Messages that a subscriber may be behind before it misses some.
-pub const BUFFER: usize = 1 << 14;
 
 /// Rooms in memory.
 pub struct MemoryRooms {
-    sender: broadcast::Sender<Envelope>,
+    sender: broadcast::Sender<Received>,
 }
 
 impl Default for MemoryRooms {
@@ -19,31 +17,18 @@ impl Default for MemoryRooms {
     }
 }
 
-struct MemorySubscription(broadcast::Receiver<Envelope>);
-
 #[async_trait]
 impl Rooms for MemoryRooms {
     async fn publish(&self, envelopes: Vec<Envelope>) -> Result<(), RoomsError> {
         for envelope in envelopes {
             // An error means that nobody listens, which is fine.
-            let _ = self.sender.send(envelope);
+            let _ = self.sender.send(Received::Message(envelope));
         }
         Ok(())
     }
 
     async fn subscribe(&self) -> Result<Box<dyn Subscription>, RoomsError> {
-        Ok(Box::new(MemorySubscription(self.sender.subscribe())))
-    }
-}
-
-#[async_trait]
-impl Subscription for MemorySubscription {
-    async fn next(&mut self) -> Option<Received> {
-        match self.0.recv().await {
-            Ok(envelope) => Some(Received::Message(envelope)),
-            Err(RecvError::Lagged(_)) => Some(Received::Interrupted),
-            Err(RecvError::Closed) => None,
-        }
+        Ok(Box::new(Buffered { receiver: self.sender.subscribe(), _filled_by: None }))
     }
 }
 
@@ -59,6 +44,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_subscriber_is_told_and_never_blocks_the_publisher() {
-        conformance::a_slow_subscriber_is_told_and_never_blocks_the_publisher(&MemoryRooms::default(), BUFFER).await;
+        conformance::a_slow_subscriber_is_told_and_never_blocks_the_publisher(&MemoryRooms::default()).await;
     }
 }
