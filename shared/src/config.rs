@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::ledger::book::Terms;
+
 /// Name, default (empty: none) and meaning of every setting.
 pub const SETTINGS: [(&str, &str, &str); 22] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
@@ -19,7 +21,7 @@ pub const SETTINGS: [(&str, &str, &str); 22] = [
     ),
     ("DATA_DIR", "./data", "where the embedded ledger, the sandbox and the session secret are kept"),
     ("DATABASE_URL", "", "ledger in PostgreSQL (postgres://…) or in another SQLite file (sqlite://…)"),
-    ("REDIS_URL", "", "stock, queue and rooms shared by several processes; this version has none of that yet"),
+    ("REDIS_URL", "", "redis://…: stock, queue and rooms shared by several processes"),
     ("STRIPE_SECRET_KEY", "", "sk_…: charge at Stripe instead of at the built-in sandbox"),
     ("STRIPE_PUBLISHABLE_KEY", "", "pk_…: for the page; needed together with the secret key"),
     ("STRIPE_WEBHOOK_SECRET", "", "whsec_…, comma-separated while rotating"),
@@ -29,7 +31,7 @@ pub const SETTINGS: [(&str, &str, &str); 22] = [
         "",
         "charges a second; default 25 with a secret key, unlimited with the sandbox; 0 is unlimited",
     ),
-    ("SESSION_SECRET", "", "signs cookies and tokens, 32 characters or more; made and kept in DATA_DIR when not set"),
+    ("SESSION_SECRET", "", "signs cookies and tokens, 32 characters or more; without REDIS_URL one is made and kept in DATA_DIR"),
     ("WORKER_CONCURRENCY", "100", "charges under way at the same time in this process"),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
@@ -65,6 +67,20 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Keys that the sandbox accepts from everybody.
+pub const SANDBOX_KEYS: (&str, &str) = ("sk_test_sandbox", "pk_test_sandbox");
+
+/// Stripe, or what stands in for it.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Where its API is.
+    pub api_base: String,
+    /// What our requests are signed with.
+    pub keys: StripeKeys,
+    /// Whether it is Stripe itself, and real money may move.
+    pub real: bool,
 }
 
 /// Every setting, understood.
@@ -224,6 +240,34 @@ impl Settings {
         };
         settings.check(r);
         if reader.wrong.is_empty() { Ok(settings) } else { Err(SettingsError(reader.wrong)) }
+    }
+
+    /// Who charges, by these settings: Stripe, a server that looks like it, or the sandbox at its address.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        let sandbox = || {
+            let (secret, publishable) = SANDBOX_KEYS;
+            StripeKeys { secret: Secret::new(secret), publishable: publishable.to_owned() }
+        };
+        let (api_base, real) = match (&self.stripe, &self.stripe_api_base) {
+            (None, _) => (format!("http://{}", self.sandbox.bind), false),
+            (Some(_), Some(base)) => (base.clone(), false),
+            (Some(_), None) => ("https://api.stripe.com".to_owned(), true),
+        };
+        Provider { api_base, keys: self.stripe.clone().unwrap_or_else(sandbox), real }
+    }
+
+    /// The ledger's address.
+    #[must_use]
+    pub fn ledger_url(&self) -> Secret {
+        let file = || format!("sqlite://{}?mode=rwc", self.data_dir.join("ledger.sqlite").display());
+        self.database_url.clone().unwrap_or_else(|| Secret::new(file()))
+    }
+
+    /// How long orders may wait.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { retry: self.retry, order: self.order }
     }
 
     /// What cannot be seen from the form of a single value.

@@ -1,8 +1,10 @@
 //! What the web and the worker processes both know: the domain first, the adapters behind it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod backing;
 pub mod config;
 pub mod crash;
+pub mod data_dir;
 pub mod decline;
 pub mod env;
 pub mod jobs;
@@ -10,6 +12,7 @@ pub mod ledger;
 pub mod message;
 pub mod money;
 pub mod order;
+pub mod process;
 pub mod queue;
 pub mod redis_server;
 pub mod rooms;

@@ -16,6 +16,7 @@
 //! expires here: its deadline is the ledger's. Every call is safe to repeat; a settlement carries the version of
 //! its order, and an older one changes nothing.
 
+pub mod keeper;
 pub mod memory;
 
 #[cfg(any(test, feature = "conformance"))]

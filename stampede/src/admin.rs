@@ -1,5 +1,5 @@
 //! What an operator asks for, and what the answer is made of. It runs inside the process that sells, so that stock
-//! and pages know at once; when none runs, it runs on the ledger alone.
+//! and pages know at once; beside several that do; or, when none runs, on the ledger alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::env::{Env, Timestamp};
 use shared::ledger::{Control, Controlled, Created, Image, Ledger};
 use shared::sale::{Sale, Tier};
-use shared::stock::{Levels, Stock};
+use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
 
 use crate::report::Reply;
@@ -59,7 +59,7 @@ pub(crate) struct NewTier {
 pub(crate) struct Desk {
     pub env: Env,
     pub ledger: Arc<dyn Ledger>,
-    /// The stock of the process that sells; `None` when no process does.
+    /// The stock; `None` when no process sells and it would be in one's memory.
     pub stock: Option<Arc<dyn Stock>>,
     /// The shop whose pages should know at once.
     pub shop: Option<web::App>,
@@ -123,20 +123,19 @@ impl Desk {
         match self.ledger.create_sale(sale).await? {
             Created::SlugTaken => Ok(Reply::refused(format!("there is a sale {slug:?} already"))),
             Created::Yes => {
-                self.rebuild(&slug).await?;
+                self.restore(std::slice::from_ref(&slug)).await?;
                 self.show(&slug).await
             }
         }
     }
 
-    /// Makes the stock show a sale as the ledger has it, under a new epoch.
+    /// Rebuilds those of these sales that the stock does not know.
     ///
     /// # Errors
     /// When ledger or stock cannot be reached.
-    pub(crate) async fn rebuild(&self, slug: &str) -> anyhow::Result<()> {
-        let Some(stock) = &self.stock else { return Ok(()) };
-        if let Some(image) = self.ledger.begin_epoch(slug, &stock.run_id().await?).await? {
-            stock.rebuild(image).await?;
+    pub(crate) async fn restore(&self, sales: &[String]) -> anyhow::Result<()> {
+        if let Some(stock) = &self.stock {
+            keeper::restore(&*self.ledger, &**stock, sales).await?;
         }
         Ok(())
     }

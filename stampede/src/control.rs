@@ -1,4 +1,5 @@
 //! Commands reach the process that sells through a local socket in its data directory: one line of JSON each way.
+//! Where several processes sell, there is nobody to ask: a command goes to ledger and stock itself.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use shared::backing::Backing;
 use shared::config::Settings;
+use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
 use shared::ledger::sql::SqlLedger;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -15,8 +18,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, Desk};
-use crate::data_dir::{DataDir, control_socket, ledger_url};
-use crate::embedded::terms;
 use crate::report::Reply;
 
 /// The longest command that is read, in bytes.
@@ -67,11 +68,14 @@ async fn answer(stream: UnixStream, desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has a command carried out: by the process that sells, or here when none does.
+/// Has a command carried out: by the process that sells, or here when several sell, or none.
 ///
 /// # Errors
 /// When neither can be reached.
 pub(crate) async fn ask(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
+    if settings.redis_url.is_some() {
+        return beside(settings, command).await;
+    }
     let path = control_socket(settings);
     match UnixStream::connect(&path).await {
         Ok(stream) => {
@@ -93,13 +97,23 @@ async fn exchange(stream: UnixStream, command: &Admin) -> anyhow::Result<Reply> 
     serde_json::from_str(&line).context("the running stampede gave an answer that cannot be read")
 }
 
+/// Several processes sell: what they share is asked, and they see for themselves what has changed.
+async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
+    let env = Env::system();
+    let backing = Backing::connect(settings, &env).await?;
+    let desk = Desk { env, ledger: backing.ledger.clone(), stock: Some(backing.stock.clone()), shop: None };
+    let reply = desk.carry_out(command).await;
+    backing.ledger.close().await;
+    reply
+}
+
 /// No process sells: the ledger alone is asked, under the lock that a selling process would have.
 async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let data_dir = DataDir::lock(&settings.data_dir)?;
     let env = Env::system();
-    let url = ledger_url(settings);
+    let url = settings.ledger_url();
     SqlLedger::migrate(url.expose()).await?;
-    let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), terms(settings)).await?);
+    let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
     let desk = Desk { env, ledger: ledger.clone(), stock: None, shop: None };
     let reply = desk.carry_out(command).await;
     ledger.close().await;

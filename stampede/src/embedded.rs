@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sandbox::Latency;
-use shared::config::{Secret, Settings};
+use shared::config::{Provider, Secret, Settings};
+use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
 use shared::ledger::book::Terms;
 use shared::ledger::sql::SqlLedger;
@@ -29,18 +30,6 @@ use worker::{Context, Patience};
 
 use crate::admin::{Admin, Desk, NewSale, NewTier};
 use crate::control;
-use crate::data_dir::{DataDir, control_socket, ledger_url};
-
-/// How long one request to Stripe may take; less than a job may.
-const STRIPE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long running charges may go on after the process was told to stop; longer than a job may take.
-const DRAIN: Duration = Duration::from_secs(25);
-
-/// How long orders may wait, as the settings say.
-#[must_use]
-pub(crate) fn terms(settings: &Settings) -> Terms {
-    Terms { retry: settings.retry, order: settings.order }
-}
 
 /// Runs everything until told to stop.
 ///
@@ -49,27 +38,30 @@ pub(crate) fn terms(settings: &Settings) -> Terms {
 pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     anyhow::ensure!(
         settings.redis_url.is_none(),
-        "REDIS_URL is set, but this version keeps stock, queue and rooms in its own process: unset it"
+        "REDIS_URL is set, and `stampede` alone keeps stock, queue and rooms in its own process: run `stampede web` and \
+         `stampede worker` (and `stampede sandbox`, without Stripe's keys), or unset REDIS_URL"
     );
     let env = Env::system();
     let data_dir = DataDir::lock(&settings.data_dir)?;
     let secret = data_dir.session_secret(&settings, &env)?;
     // The sandbox outlives the workers, who may still be talking to it.
     let sandbox_end = CancellationToken::new();
-    let provider = Provider::start(&settings, &data_dir, sandbox_end.clone()).await?;
+    let (provider, sandbox) = start_provider(&settings, &data_dir, sandbox_end.clone()).await?;
     let ledger = open_ledger(&settings, &env).await?;
-    let ctx = context(&settings, &env, ledger.clone(), &provider)?;
+    let services = worker::process::Services {
+        ledger: ledger.clone(),
+        stock: Arc::new(MemoryStock::new(env.clone())),
+        queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
+        rooms: Arc::new(MemoryRooms::default()),
+    };
+    let ctx = worker::process::context(&settings, &env, services, &provider)?;
     let app = shop(&settings, &ctx, &secret, &provider)?;
+    let options = worker::process::options(&settings, "embedded", &env);
     let desk = Desk { env, ledger: ledger.clone(), stock: Some(ctx.stock.clone()), shop: Some(app.clone()) };
     recover(&settings, &desk, &ctx).await?;
-    let listener = bind(&settings).await?;
+    let listener = web::process::bind(&settings).await?;
     announce(&settings, listener.local_addr()?, &provider);
 
-    let options = worker::run::Options {
-        name: format!("embedded-{}", std::process::id()),
-        concurrency: settings.worker_concurrency,
-        drain: DRAIN,
-    };
     let mut tasks = JoinSet::new();
     tasks.spawn(control::listen(control_socket(&settings), desk, shutdown.clone()));
     tasks.spawn(worker::run::run(ctx, options, shutdown.clone()));
@@ -77,7 +69,9 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     let ended = until_all_end(tasks, &shutdown).await;
     ledger.close().await;
     sandbox_end.cancel();
-    provider.stopped().await?;
+    if let Some(sandbox) = sandbox {
+        sandbox.stopped().await?;
+    }
     ended
 }
 
@@ -110,48 +104,26 @@ pub(crate) async fn sandbox_alone(settings: &Settings, shutdown: CancellationTok
 /// When the database cannot be reached or changed.
 pub(crate) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     std::fs::create_dir_all(&settings.data_dir)?;
-    Ok(SqlLedger::migrate(ledger_url(settings).expose()).await?)
+    Ok(SqlLedger::migrate(settings.ledger_url().expose()).await?)
 }
 
-/// Stripe, or what stands in for it.
-struct Provider {
-    api_base: String,
-    secret_key: Secret,
-    page: Page,
-    /// The sandbox in this process.
-    sandbox: Option<sandbox::Running>,
-}
-
-impl Provider {
-    async fn start(settings: &Settings, data_dir: &DataDir, end: CancellationToken) -> anyhow::Result<Self> {
-        let Some(keys) = &settings.stripe else {
-            let config = sandbox_config(settings, data_dir.file("sandbox.sqlite"))?;
-            let (secret_key, publishable_key) = (config.secret_key.clone(), config.publishable_key.clone());
-            let running = sandbox::start(config, end).await.with_context(|| {
-                format!("the sandbox cannot listen at {}; set SANDBOX_BIND to another address", settings.sandbox.bind)
-            })?;
-            let api_base = format!("http://{}", running.address);
-            let page = Page::of_sandbox(publishable_key, &api_base);
-            return Ok(Self { api_base, secret_key: Secret::new(secret_key), page, sandbox: Some(running) });
-        };
-        let (publishable, secret_key) = (keys.publishable.clone(), keys.secret.clone());
-        Ok(match &settings.stripe_api_base {
-            Some(base) => {
-                Self { page: Page::of_sandbox(publishable, base), api_base: base.clone(), secret_key, sandbox: None }
-            }
-            None => {
-                let api_base = "https://api.stripe.com".to_owned();
-                Self { page: Page::of_stripe(publishable), api_base, secret_key, sandbox: None }
-            }
-        })
+/// Who charges: Stripe, or the sandbox, which is started here then.
+async fn start_provider(
+    settings: &Settings,
+    data_dir: &DataDir,
+    end: CancellationToken,
+) -> anyhow::Result<(Provider, Option<sandbox::Running>)> {
+    let provider = settings.provider();
+    if settings.stripe.is_some() {
+        return Ok((provider, None));
     }
-
-    async fn stopped(self) -> anyhow::Result<()> {
-        match self.sandbox {
-            Some(running) => running.stopped().await,
-            None => Ok(()),
-        }
-    }
+    let running = sandbox::start(sandbox_config(settings, data_dir.file("sandbox.sqlite"))?, end).await;
+    let running = running.with_context(|| {
+        format!("the sandbox cannot listen at {}; set SANDBOX_BIND to another address", settings.sandbox.bind)
+    })?;
+    // Its port may have been left to the system.
+    let api_base = format!("http://{}", running.address);
+    Ok((Provider { api_base, ..provider }, Some(running)))
 }
 
 fn sandbox_config(settings: &Settings, database: std::path::PathBuf) -> anyhow::Result<sandbox::Config> {
@@ -168,30 +140,11 @@ fn sandbox_config(settings: &Settings, database: std::path::PathBuf) -> anyhow::
     })
 }
 
-async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(settings.bind).await;
-    bound.with_context(|| format!("the shop cannot listen at {}; set BIND to another address", settings.bind))
-}
-
 async fn open_ledger(settings: &Settings, env: &Env) -> anyhow::Result<Arc<SqlLedger>> {
-    let url = ledger_url(settings);
+    let url = settings.ledger_url();
     // One process uses this ledger, so that it can bring it up to date by itself.
     SqlLedger::migrate(url.expose()).await?;
-    Ok(Arc::new(SqlLedger::connect(url.expose(), env.clone(), terms(settings)).await?))
-}
-
-fn context(settings: &Settings, env: &Env, ledger: Arc<SqlLedger>, provider: &Provider) -> anyhow::Result<Context> {
-    let key = provider.secret_key.expose();
-    Ok(Context {
-        env: env.clone(),
-        ledger,
-        stock: Arc::new(MemoryStock::new(env.clone())),
-        queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
-        rooms: Arc::new(MemoryRooms::default()),
-        stripe: Arc::new(HttpStripe::new(&provider.api_base, key, STRIPE_TIMEOUT, env.clone())?),
-        budget: Arc::new(Budget::new(env.clone(), settings.stripe_rate)),
-        patience: Patience::default(),
-    })
+    Ok(Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?))
 }
 
 fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider) -> anyhow::Result<web::App> {
@@ -202,7 +155,7 @@ fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider
         queue: ctx.queue.clone(),
         rooms: ctx.rooms.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
-        page: provider.page.clone(),
+        page: web::process::page(provider),
         public_url: settings.public_url.clone(),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
         metrics: recorder()?,
@@ -219,9 +172,8 @@ async fn recover(settings: &Settings, desk: &Desk, ctx: &Context) -> anyhow::Res
     if sales.is_empty() && settings.demo {
         desk.carry_out(Admin::CreateSale(demo())).await?;
     }
-    for sale in &sales {
-        desk.rebuild(&sale.slug).await?;
-    }
+    let slugs: Vec<String> = sales.iter().map(|sale| sale.slug.clone()).collect();
+    desk.restore(&slugs).await?;
     let queued = worker::sweep::queue_owed(ctx, Duration::ZERO, u32::MAX).await.map_err(anyhow::Error::msg)?;
     if queued > 0 {
         tracing::info!(queued, "charges that an earlier process left owed are queued again");
@@ -255,6 +207,6 @@ fn demo() -> NewSale {
 
 fn announce(settings: &Settings, address: SocketAddr, provider: &Provider) {
     let shop = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let money = if provider.page.sandbox { "test cards only, no real money moves" } else { "real cards are charged" };
+    let money = if provider.real { "real cards are charged" } else { "test cards only, no real money moves" };
     println!("Stampede is selling at {shop} ({money}). Stop it with Ctrl+C.");
 }

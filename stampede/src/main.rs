@@ -5,7 +5,6 @@
 mod admin;
 mod cli;
 mod control;
-mod data_dir;
 mod embedded;
 mod report;
 
@@ -13,34 +12,15 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use shared::config::Settings;
-use tokio_util::sync::CancellationToken;
+use shared::process::{self, until_told};
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    // A file of settings is welcome; what the environment says counts more.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("stampede: the file .env cannot be read: {error}");
-        return ExitCode::FAILURE;
-    }
     let cli = Cli::parse();
-    let settings = match Settings::from_env() {
-        Ok(settings) => settings,
-        Err(error) => {
-            for sentence in error.0 {
-                eprintln!("stampede: {sentence}");
-            }
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("stampede: {error}");
-            return ExitCode::FAILURE;
-        }
+    let (settings, runtime) = match (process::settings("stampede"), process::runtime("stampede")) {
+        (Ok(settings), Ok(runtime)) => (settings, runtime),
+        (Err(code), _) | (_, Err(code)) => return code,
     };
     match runtime.block_on(run(cli.command(), settings)) {
         Ok(code) => code,
@@ -59,8 +39,8 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
     match command {
         Command::All => embedded::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Sandbox => embedded::sandbox_alone(&settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Web => anyhow::bail!(web::cannot_run_alone(&settings)),
-        Command::Worker => anyhow::bail!(worker::cannot_run_alone(&settings)),
+        Command::Web => web::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
+        Command::Worker => worker::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate => {
             embedded::migrate(&settings).await?;
             println!("The ledger is up to date.");
@@ -72,22 +52,4 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
             Ok(if reply.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
-}
-
-/// Cancelled by the first Ctrl+C or SIGTERM; a second one ends the process at once.
-fn until_told() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let token = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let told = token.clone();
-    tokio::spawn(async move {
-        let mut next = async || {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        };
-        next().await;
-        told.cancel();
-        next().await;
-        std::process::exit(130);
-    });
-    Ok(token)
 }

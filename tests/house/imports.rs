@@ -29,12 +29,15 @@ const CRATES: [Row; 7] = [
 const ADAPTERS: [&str; 6] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
-const NEITHER: [(&str, &str); 7] = [
+const NEITHER: [(&str, &str); 10] = [
+    ("backing", "reaches what the processes of one shop share"),
     ("lib.rs", "the list of modules"),
     ("config", "reads the environment"),
+    ("data_dir", "locks the data directory, keeps a secret in it"),
     ("crash", "kills the process where a test asks for it"),
     ("jobs", "what web and worker send one another: orders, in the form of the queue"),
     ("message", "what clients are told: orders and stock, in the form of the contract"),
+    ("process", "begins and ends a process of ours"),
     ("telemetry", "writes logs and metrics"),
     ("env/system.rs", "asks the machine for the time"),
 ];

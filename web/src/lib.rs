@@ -18,6 +18,7 @@ pub mod input;
 pub mod limits;
 pub mod orders;
 pub mod problem;
+pub mod process;
 pub mod progress;
 pub mod sales;
 pub mod serve;
@@ -77,19 +78,4 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .with_state(app)
-}
-
-/// Why a `web` process cannot run by itself with these settings, in a sentence for whoever started it.
-#[must_use]
-pub fn cannot_run_alone(settings: &shared::config::Settings) -> &'static str {
-    match settings.redis_url {
-        None => {
-            "`web` runs beside other processes and shares stock, queue and rooms with them through Redis: set REDIS_URL, \
-             or run `stampede`, which is everything in one process"
-        }
-        Some(_) => {
-            "this version cannot share stock, queue and rooms through Redis yet: run `stampede`, which is everything in \
-             one process"
-        }
-    }
 }

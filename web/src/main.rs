@@ -2,12 +2,6 @@
 
 use std::process::ExitCode;
 
-use shared::config::Settings;
-
 fn main() -> ExitCode {
-    match Settings::from_env() {
-        Ok(settings) => eprintln!("web: {}", web::cannot_run_alone(&settings)),
-        Err(error) => eprintln!("web: {error}"),
-    }
-    ExitCode::FAILURE
+    shared::process::serve("web", web::process::run)
 }

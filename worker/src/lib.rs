@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod create_charge;
+pub mod process;
 pub mod process_response;
 pub mod run;
 pub mod settle;
@@ -78,19 +79,4 @@ fn cancel_key(ctx: &Context, payment_intent: &str) -> String {
 fn later(ctx: &Context, info: JobInfo, reason: impl Into<String>) -> shared::queue::Finish {
     let pause = ctx.env.backoff(info.retries, Duration::from_millis(200), Duration::from_secs(30));
     shared::queue::Finish::retry(pause, reason)
-}
-
-/// Why a `worker` process cannot run by itself with these settings, in a sentence for whoever started it.
-#[must_use]
-pub fn cannot_run_alone(settings: &shared::config::Settings) -> &'static str {
-    match settings.redis_url {
-        None => {
-            "`worker` runs beside other processes and shares stock, queue and rooms with them through Redis: set REDIS_URL, \
-             or run `stampede`, which is everything in one process"
-        }
-        Some(_) => {
-            "this version cannot share stock, queue and rooms through Redis yet: run `stampede`, which is everything in \
-             one process"
-        }
-    }
 }

@@ -1,0 +1,58 @@
+//! The web process of a shop that is spread over several processes: as many of them as there are shoppers to serve.
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use shared::backing::Backing;
+use shared::config::{Provider, Settings};
+use shared::env::Env;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Page, Parts};
+use crate::limits::Limits;
+use crate::serve;
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// A sentence about what is missing; nothing was served then.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let env = Env::system();
+    let backing = Backing::connect(&settings, &env).await?;
+    let secret = settings.session_secret.as_ref().context(
+        "SESSION_SECRET is needed, the same in every web process: a shopper's next request may reach another one",
+    )?;
+    let app = App::new(Parts {
+        env,
+        ledger: backing.ledger.clone(),
+        stock: backing.stock.clone(),
+        queue: backing.queue.clone(),
+        rooms: backing.rooms.clone(),
+        session_secret: secret.expose().as_bytes().to_vec(),
+        page: page(&settings.provider()),
+        public_url: settings.public_url.clone(),
+        limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
+        metrics: PrometheusBuilder::new().install_recorder()?,
+    });
+    let listener = bind(&settings).await?;
+    tracing::info!(address = %listener.local_addr()?, "this web process serves");
+    let served = serve::serve(app, listener, shutdown).await;
+    backing.ledger.close().await;
+    served
+}
+
+/// Binds the shop's address.
+///
+/// # Errors
+/// When it is taken, naming the setting.
+pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(settings.bind).await;
+    bound.with_context(|| format!("the shop cannot listen at {}; set BIND to another address", settings.bind))
+}
+
+/// What the page needs to know of who charges.
+#[must_use]
+pub fn page(provider: &Provider) -> Page {
+    let key = provider.keys.publishable.clone();
+    if provider.real { Page::of_stripe(key) } else { Page::of_sandbox(key, &provider.api_base) }
+}
