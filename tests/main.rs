@@ -9,4 +9,5 @@ mod crowd;
 mod house;
 mod ledger;
 mod postgres;
+mod queue;
 mod sdk;
