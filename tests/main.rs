@@ -9,5 +9,6 @@ mod crowd;
 mod house;
 mod ledger;
 mod postgres;
+mod queue;
 mod rooms;
 mod sdk;

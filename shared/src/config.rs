@@ -31,7 +31,11 @@ pub const SETTINGS: [(&str, &str, &str); 22] = [
         "",
         "charges a second; default 25 with a secret key, unlimited with the sandbox; 0 is unlimited",
     ),
-    ("SESSION_SECRET", "", "signs cookies and tokens, 32 characters or more; without REDIS_URL one is made and kept in DATA_DIR"),
+    (
+        "SESSION_SECRET",
+        "",
+        "signs cookies and tokens, 32 characters or more; without REDIS_URL one is made and kept in DATA_DIR",
+    ),
     ("WORKER_CONCURRENCY", "100", "charges under way at the same time in this process"),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),

@@ -23,6 +23,9 @@ pub struct OrderView<'a> {
     decline: Option<DeclineView>,
     action: Option<ActionView<'a>>,
     queue: Option<Place>,
+    /// Its number in the sale's queue, while a charge is owed; places are counted from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_number: Option<i64>,
     tickets: Vec<TicketView<'a>>,
     /// Milliseconds that the buyer has left, while the order waits for them.
     expires_in_ms: Option<i64>,
@@ -86,6 +89,7 @@ impl<'a> OrderView<'a> {
             }),
             action: order.client_secret.as_deref().map(|client_secret| ActionView { client_secret }),
             queue: place.filter(|_| order.state.is_in_queue()),
+            queue_number: order.state.is_in_queue().then_some(order.queue_number),
             tickets: order
                 .tickets
                 .iter()

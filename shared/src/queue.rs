@@ -37,6 +37,7 @@ mod hands;
 pub mod memory;
 mod metering;
 mod middleware;
+pub mod redis;
 pub mod worker;
 
 use std::time::Duration;

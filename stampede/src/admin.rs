@@ -203,7 +203,7 @@ impl Desk {
             })
             .collect();
         json!({
-            "sale": sale.slug, "name": sale.name, "status": web::sales::status(sale, levels, now),
+            "sale": sale.slug, "name": sale.name, "status": web::sales::status(sale, Some(levels), now),
             "opens_at": sale.opens_at.to_rfc3339(), "closes_at": sale.closes_at.map(Timestamp::to_rfc3339),
             "hold_seconds": sale.hold_ms / 1_000, "epoch": sale.epoch, "tiers": tiers,
         })

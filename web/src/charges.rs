@@ -14,8 +14,10 @@ use serde::Deserialize;
 use shared::env::Timestamp;
 use shared::jobs::CreateCharge;
 use shared::ledger::{Accept, Accepted};
+use shared::message::Message;
 use shared::order::Order;
 use shared::queue::NewJob;
+use shared::rooms::Envelope;
 use shared::sale::Item;
 use shared::stock::{Hold, Pinned};
 use shared::stripe::token_kind;
@@ -187,7 +189,9 @@ async fn answer(app: &App, accepted: Accepted, found: Found, asked_at: Timestamp
             metrics::counter!("orders_accepted_total").increment(1);
             push(app, &order).await;
             shared::crash::point("after_push");
-            return Ok(accepted_answer(app, &order).await);
+            let answer = accepted_answer(app, &order).await;
+            tell_room(app, &order).await;
+            return Ok(answer);
         }
         Accepted::Replay(order) => {
             if order.state.is_in_queue() {
@@ -250,6 +254,14 @@ async fn push(app: &App, order: &Order) {
     };
     if let Err(error) = pushed {
         tracing::warn!(order = %order.id, %error, "left to the sweep to queue");
+    }
+}
+
+/// Tells the customer's room, which may be open in other processes: their pages show the order, and cannot miss its end.
+async fn tell_room(app: &App, order: &Order) {
+    let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json().into();
+    if let Err(error) = app.rooms.publish(vec![Envelope { room: order.customer, frame }]).await {
+        tracing::warn!(order = %order.id, %error, "the room was not told of an order; its answer tells the buyer");
     }
 }
 

@@ -89,7 +89,7 @@ pub async fn take(app: &App, wish: Wish<'_>) -> Result<(Hold, bool), Problem> {
             "You hold other tickets already; pay for them or give them up first.",
         )),
         Reserved::Taken => Err(Problem::conflict("hold_conflict", "There is another hold of this id.")),
-        Reserved::Unknown => Err(Problem::unavailable(&"the stock does not know a sale that is on sale")),
+        Reserved::Unknown => Err(Problem::rebuilding()),
     }
 }
 

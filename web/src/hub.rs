@@ -152,7 +152,7 @@ impl Hub {
     /// Delivers a message to its room, if anybody of it is here.
     pub fn deliver(&self, envelope: &Envelope) {
         let Some(mut room) = self.rooms.get_mut(&envelope.room) else { return };
-        room.note(&envelope.frame);
+        room.note(envelope.room, &envelope.frame);
         let frame = Utf8Bytes::from(&*envelope.frame);
         room.send(&frame);
     }
@@ -213,6 +213,8 @@ struct GlanceOrder {
     id: Uuid,
     state: String,
     version: i64,
+    sale: String,
+    queue_number: Option<i64>,
 }
 
 impl Room {
@@ -230,20 +232,16 @@ impl Room {
         self.open.insert(order.id, open);
     }
 
-    /// Keeps the list of open orders true.
-    fn note(&mut self, frame: &str) {
-        if self.open.is_empty() {
-            return;
-        }
+    /// Keeps the list of open orders true; one that another process accepted is heard of here first.
+    fn note(&mut self, customer: Uuid, frame: &str) {
         let Ok(Glance { order: Some(seen) }) = serde_json::from_str(frame) else { return };
         let Ok(state) = seen.state.parse::<State>() else { return };
         if state.is_final() {
             self.open.remove(&seen.id);
-        } else if let Some(open) = self.open.get_mut(&seen.id) {
-            open.version = open.version.max(seen.version);
-            if !state.is_in_queue() {
-                open.queue_number = None;
-            }
+        } else if self.open.get(&seen.id).is_none_or(|open| open.version < seen.version) {
+            let queue_number = seen.queue_number.filter(|_| state.is_in_queue());
+            let open = Open { customer, sale: seen.sale, queue_number, version: seen.version };
+            self.open.insert(seen.id, open);
         }
     }
 

@@ -175,6 +175,14 @@ impl Problem {
         let detail = "Something on our side is not available. Nothing is lost; please try again in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_in_ms(1_000)
     }
+
+    /// 503 `unavailable`: the stock is being rebuilt, which takes a moment and is told by whoever does it.
+    #[must_use]
+    pub fn rebuilding() -> Self {
+        metrics::counter!("http_unavailable_total").increment(1);
+        let detail = "The sale is paused for a moment while its stock is counted again; please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_in_ms(1_000)
+    }
 }
 
 impl IntoResponse for Problem {

@@ -16,8 +16,8 @@ use crate::problem::Problem;
 pub async fn list(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let mut sales = Vec::new();
     for sale in app.catalogue.sales() {
-        let levels = app.stock.levels(&sale.slug).await?.unwrap_or_default();
-        sales.push(view(&sale, &levels, app.ledger.now()));
+        let levels = app.stock.levels(&sale.slug).await?;
+        sales.push(view(&sale, levels, app.ledger.now()));
     }
     Ok(fresh(json!({ "sales": sales })))
 }
@@ -25,8 +25,8 @@ pub async fn list(State(app): State<App>) -> Result<impl IntoResponse, Problem> 
 /// One sale.
 pub async fn show(State(app): State<App>, Path(slug): Path<String>) -> Result<impl IntoResponse, Problem> {
     let sale = app.catalogue.sale(&slug).ok_or_else(Problem::not_found)?;
-    let levels = app.stock.levels(&slug).await?.unwrap_or_default();
-    Ok(fresh(view(&sale, &levels, app.ledger.now())))
+    let levels = app.stock.levels(&slug).await?;
+    Ok(fresh(view(&sale, levels, app.ledger.now())))
 }
 
 fn fresh(body: Value) -> impl IntoResponse {
@@ -34,12 +34,23 @@ fn fresh(body: Value) -> impl IntoResponse {
 }
 
 /// What the public sees of a sale's state.
+///
+/// Without levels the stock is being rebuilt, or cannot be reached: what would be open is paused until it is back.
 #[must_use]
-pub fn status(sale: &Sale, levels: &Levels, now: Timestamp) -> Status {
+pub fn status(sale: &Sale, levels: Option<&Levels>, now: Timestamp) -> Status {
+    let Some(levels) = levels else {
+        return match sale.status(now, 1) {
+            Status::Open | Status::SoldOut => Status::Paused,
+            status => status,
+        };
+    };
     sale.status(now, levels.tiers.iter().map(|tier| u64::from(tier.free)).sum())
 }
 
-fn view(sale: &Sale, levels: &Levels, now: Timestamp) -> Value {
+/// A sale as anyone may see it.
+fn view(sale: &Sale, levels: Option<Levels>, now: Timestamp) -> Value {
+    let status = status(sale, levels.as_ref(), now);
+    let levels = levels.unwrap_or_default();
     let until = |at: Timestamp| (at > now).then(|| at.ms_from(now));
     let tiers: Vec<Value> = sale
         .tiers
@@ -66,7 +77,7 @@ fn view(sale: &Sale, levels: &Levels, now: Timestamp) -> Value {
         "sale": sale.slug,
         "name": sale.name,
         "currency": sale.currency,
-        "status": status(sale, levels, now),
+        "status": status,
         "opens_at": sale.opens_at.to_rfc3339(),
         "closes_at": sale.closes_at.map(Timestamp::to_rfc3339),
         "opens_in_ms": until(sale.opens_at),

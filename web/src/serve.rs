@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use shared::message::{Message, PlaceView};
 use shared::rooms::Received;
-use shared::stock::Levels;
+use shared::stock::{Levels, keeper};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ use crate::{progress, router, sales};
 
 /// Stock messages of a sale leave at most this often.
 const STOCK_EVERY: Duration = Duration::from_millis(250);
-/// The sales are read again this often.
+/// The sales are read again, and looked for in the stock, this often.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// Places in the queue are told this often.
 const PLACES_EVERY: Duration = Duration::from_secs(1);
@@ -98,6 +98,10 @@ async fn refresh(app: App) {
     if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
         tracing::warn!(%error, "the sales could not be read again");
     }
+    let sales: Vec<String> = app.catalogue.sales().iter().map(|sale| sale.slug.clone()).collect();
+    if let Err(error) = keeper::restore(&*app.ledger, &*app.stock, &sales).await {
+        tracing::warn!(%error, "a sale that the stock has lost could not be rebuilt yet");
+    }
 }
 
 async fn sample(app: App) {
@@ -111,6 +115,7 @@ async fn tell_places(app: App) {
     let mut rooms: HashMap<uuid::Uuid, Vec<PlaceView>> = HashMap::new();
     for (id, open) in app.hub.open_orders() {
         if let Some(number) = open.queue_number {
+            app.progress.watch(&*app.ledger, &open.sale).await;
             let place = app.progress.place(&open.sale, number);
             rooms.entry(open.customer).or_default().push(PlaceView { id, place });
         }
@@ -146,10 +151,11 @@ async fn tell_stock(app: App) {
         let watched = app.hub.watched();
         told.retain(|sale, _| watched.contains(sale));
         for slug in watched {
-            let (Some(sale), Ok(Some(levels))) = (app.catalogue.sale(&slug), app.stock.levels(&slug).await) else {
-                continue;
-            };
-            let status = sales::status(&sale, &levels, app.ledger.now());
+            let Some(sale) = app.catalogue.sale(&slug) else { continue };
+            let levels = app.stock.levels(&slug).await.ok().flatten();
+            let status = sales::status(&sale, levels.as_ref(), app.ledger.now());
+            let last = || told.get(&slug).map(|(levels, _)| levels.clone());
+            let Some(levels) = levels.or_else(last) else { continue };
             let now = (levels, status);
             if told.get(&slug) != Some(&now) {
                 app.hub.broadcast(&slug, &Message::stock(&slug, &now.0, now.1).to_json());

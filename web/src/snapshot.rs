@@ -40,7 +40,7 @@ pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<U
     let mut frames = vec![Utf8Bytes::from(welcome.to_json())];
     for (slug, levels) in &levels {
         if let Some(sale) = app.catalogue.sale(slug) {
-            let status = sales::status(&sale, levels, app.ledger.now());
+            let status = sales::status(&sale, Some(levels), app.ledger.now());
             frames.push(Message::stock(slug, levels, status).to_json().into());
         }
     }

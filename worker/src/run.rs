@@ -49,10 +49,14 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
 
 /// Sweeps every [`sweep::ROUND`], with jitter, so that several workers do not sweep in step.
 async fn sweep_until(ctx: Context, shutdown: CancellationToken) {
+    let mut epochs = sweep::Epochs::new();
     while !shutdown.is_cancelled() {
         let pause = sweep::ROUND + ctx.env.jitter(sweep::ROUND / 4);
         tokio::select! {
-            () = ctx.env.sleep(pause) => sweep::round(&ctx).await,
+            () = ctx.env.sleep(pause) => {
+                sweep::keep_stock(&ctx, &mut epochs).await;
+                sweep::round(&ctx).await;
+            },
             () = shutdown.cancelled() => {}
         }
     }

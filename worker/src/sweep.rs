@@ -3,13 +3,14 @@
 //! Each part has a name, a bound on how much it does at once, and a counter. A part that fails is logged and counted,
 //! and comes again; it never keeps the others from their work.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::{Applied, Change, Left, Refund, RefundState};
 use shared::order::{Order, Outcome, State};
 use shared::queue::{DeadJob, Job, NewJob, Pushed};
-use shared::stock::LonePin;
+use shared::stock::{LonePin, keeper};
 use shared::stripe::{Answer, Refunded, Refusal};
 
 use crate::{Context, cancel_key, settle};
@@ -21,6 +22,14 @@ const BATCH_AT_STRIPE: u32 = 20;
 
 /// How often the sweep comes round.
 pub const ROUND: Duration = Duration::from_secs(1);
+
+/// The epochs of all sales, as a worker last saw them.
+pub type Epochs = HashMap<String, u64>;
+
+/// Looks whether the stock has lost a sale; before [`round`], which works with what the stock shows.
+pub async fn keep_stock(ctx: &Context, epochs: &mut Epochs) {
+    counted("lost_stock", restore(ctx, epochs).await);
+}
 
 /// Does every part once.
 pub async fn round(ctx: &Context) {
@@ -45,6 +54,22 @@ fn counted(part: &'static str, done: Result<u64, String>) {
             metrics::counter!("sweep_failures_total", "part" => part).increment(1);
         }
     }
+}
+
+/// Rebuilds what the stock has lost. A new epoch, whoever began it, says that the server forgot, or that another one
+/// took its place: then it may have forgotten jobs, too, and everything that is owed is queued again.
+async fn restore(ctx: &Context, epochs: &mut Epochs) -> Result<u64, String> {
+    let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
+    let slugs: Vec<String> = sales.iter().map(|sale| sale.slug.clone()).collect();
+    let restored = keeper::restore(&*ctx.ledger, &*ctx.stock, &slugs).await;
+    let restored = restored.map_err(|error| error.to_string())?.len() as u64;
+    let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
+    let now: Epochs = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();
+    if now != *epochs {
+        queue_owed(ctx, Duration::ZERO, u32::MAX).await?;
+        *epochs = now;
+    }
+    Ok(restored)
 }
 
 async fn expire_holds(ctx: &Context) -> Result<u64, String> {
@@ -83,9 +108,13 @@ async fn free_orphan_pins(ctx: &Context) -> Result<u64, String> {
 pub async fn queue_owed(ctx: &Context, unchanged_for: Duration, most: u32) -> Result<u64, String> {
     let since = ctx.ledger.now().minus(unchanged_for);
     let orders = ctx.ledger.left(Left::Owed { since }, most).await.map_err(|error| error.to_string())?;
-    let jobs: Result<Vec<NewJob>, _> = orders.iter().map(|order| NewJob::of(&CreateCharge::of(order))).collect();
-    let pushed = ctx.queue.push(jobs.map_err(|e| e.to_string())?).await.map_err(|error| error.to_string())?;
-    Ok(pushed.iter().filter(|pushed| matches!(pushed, Pushed::New)).count() as u64)
+    let mut queued = 0;
+    for orders in orders.chunks(BATCH as usize) {
+        let jobs: Result<Vec<NewJob>, _> = orders.iter().map(|order| NewJob::of(&CreateCharge::of(order))).collect();
+        let pushed = ctx.queue.push(jobs.map_err(|e| e.to_string())?).await.map_err(|error| error.to_string())?;
+        queued += pushed.iter().filter(|pushed| matches!(pushed, Pushed::New)).count() as u64;
+    }
+    Ok(queued)
 }
 
 /// A dead letter marks its order for a person; the job stays where it is until somebody decides.

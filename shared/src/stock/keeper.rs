@@ -25,7 +25,7 @@ pub async fn restore(ledger: &dyn Ledger, stock: &dyn Stock, sales: &[String]) -
     let mut restored = Vec::new();
     for sale in stock.unknown(sales).await? {
         if stock.begin_rebuild(&sale).await? && rebuild(ledger, stock, &sale).await? {
-            tracing::warn!(sale, "the stock had lost this sale and was rebuilt from the ledger");
+            tracing::info!(sale, "the stock did not know this sale, and shows it as the ledger has it");
             metrics::counter!("stock_rebuilds_total").increment(1);
             restored.push(sale);
         }

@@ -1,0 +1,211 @@
+//! Fetching: look, then wait.
+//!
+//! A look is one script (`take.lua`): it finds whatever can be delivered now, from lapsed leases to the end of the line.
+//! When there is nothing, the fetcher waits in `XREADGROUP … BLOCK`, where a push reaches exactly one of those who wait.
+//! What becomes deliverable without a push (a delayed job, a lapsed lease, a job handed back) rings no bell: so a fetcher
+//! waits no longer than until the next delayed job is due, and never longer than [`LOOK_AGAIN`].
+//!
+//! A connection is used by one fetch at a time, and kept for the next one only if that came to its end: dropping a fetch
+//! closes its connection, so that Redis gives no job to somebody who has left.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamId, StreamReadReply};
+use redis::{RedisError, RedisResult};
+
+use super::script::{Call, TAKE, TIDY};
+use super::{Delivery, Lease, RedisQueue, keys, lease_id, text};
+use crate::env::Timestamp;
+
+/// Most jobs in one fetch, whatever was asked for.
+const FETCH_MOST: usize = 256;
+/// How long a fetcher waits at most before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How many leases are looked at in search of lapsed ones, each time that it is time for that. In between, a look takes
+/// in ten for every job that was asked for, which is all of them in a small shop.
+const LEASES_AT_ONCE: u32 = 1_000;
+/// The longest time between two searches; they come ten times in a lease, but no less often than this.
+const SEARCH_AGAIN: Duration = Duration::from_secs(1);
+/// Consumers that have been silent for so many leases are gone; the list is looked through as often.
+const GONE_AFTER_LEASES: u32 = 10;
+/// How long an answer may take beyond the time that the server was asked to wait.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The cursor of a search that begins.
+const BEGINNING: &str = "0-0";
+
+/// What a store remembers between fetches.
+#[derive(Default)]
+pub(super) struct Fetching {
+    /// Connections that nobody uses, at most one for each fetcher.
+    idle: Mutex<Vec<MultiplexedConnection>>,
+    lines: Mutex<HashMap<&'static str, Line>>,
+}
+
+/// One queue; times are those of the monotonic clock.
+#[derive(Default)]
+struct Line {
+    /// Where the search for lapsed leases goes on.
+    cursor: Option<String>,
+    /// When all leases had been looked at.
+    searched_at: Option<Duration>,
+    /// When the group's list of consumers was looked through.
+    tidied_at: Option<Duration>,
+}
+
+/// A job as `take.lua` tells it: entry, fence, key, payload, deliveries, retries, pushed at.
+type Taken = (String, u64, Vec<u8>, Vec<u8>, u32, u32, i64);
+
+impl RedisQueue {
+    pub(super) async fn fetch_from(
+        &self,
+        queue: &'static str,
+        consumer: &str,
+        max: usize,
+    ) -> RedisResult<Vec<Delivery>> {
+        let kept = self.fetching.idle.lock().pop();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.server.blocking().await?,
+        };
+        let fetched = self.look_and_wait(&mut connection, queue, consumer, max.clamp(1, FETCH_MOST)).await;
+        let mut idle = self.fetching.idle.lock();
+        match fetched {
+            Ok(_) => idle.push(connection),
+            // The others are likely to be cut, too.
+            Err(_) => idle.clear(),
+        }
+        fetched
+    }
+
+    async fn look_and_wait(
+        &self,
+        connection: &mut MultiplexedConnection,
+        queue: &'static str,
+        consumer: &str,
+        max: usize,
+    ) -> RedisResult<Vec<Delivery>> {
+        loop {
+            self.tidy(connection, queue).await?;
+            let (found, next_due) = self.look(connection, queue, consumer, max).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            let pushed = self.wait(connection, queue, consumer, max, next_due.unwrap_or(LOOK_AGAIN)).await?;
+            if !pushed.is_empty() {
+                return Ok(pushed);
+            }
+        }
+    }
+
+    /// Takes what is there, and says in how long the next delayed job is due.
+    async fn look(
+        &self,
+        connection: &mut MultiplexedConnection,
+        queue: &'static str,
+        consumer: &str,
+        max: usize,
+    ) -> RedisResult<(Vec<Delivery>, Option<Duration>)> {
+        let now = self.env.monotonic();
+        let pause = SEARCH_AGAIN.min(self.options.lease / 10);
+        let (cursor, leases) = {
+            let mut lines = self.fetching.lines.lock();
+            let line = lines.entry(queue).or_default();
+            let is_time = line.searched_at.is_none_or(|at| now.saturating_sub(at) >= pause);
+            (line.cursor.clone(), if is_time { LEASES_AT_ONCE } else { 0 })
+        };
+        let mut call = Call::of(&TAKE, queue);
+        call.arg(consumer).number(max).number(self.options.lease.as_millis());
+        call.arg(cursor.as_deref().unwrap_or(BEGINNING)).number(leases);
+        let (taken, cursor, due_ms): (Vec<Taken>, String, i64) =
+            self.within(ANSWER_WITHIN, call.invoke(connection)).await?;
+        {
+            let mut lines = self.fetching.lines.lock();
+            let line = lines.entry(queue).or_default();
+            line.cursor = (cursor != BEGINNING).then_some(cursor);
+            if line.cursor.is_none() {
+                line.searched_at = Some(now);
+            }
+        }
+        let deliveries = taken.into_iter().map(|taken| delivery(queue, consumer, taken)).collect();
+        Ok((deliveries, u64::try_from(due_ms).ok().map(Duration::from_millis)))
+    }
+
+    /// Waits for a push.
+    async fn wait(
+        &self,
+        connection: &mut MultiplexedConnection,
+        queue: &'static str,
+        consumer: &str,
+        max: usize,
+        next_due: Duration,
+    ) -> RedisResult<Vec<Delivery>> {
+        // To wait for 0 ms would be to wait for ever.
+        let wait = next_due.clamp(Duration::from_millis(1), LOOK_AGAIN);
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(keys::GROUP).arg(consumer).arg("COUNT").arg(max);
+        read.arg("BLOCK").arg(wait.as_millis().to_string()).arg("STREAMS").arg(keys::line(queue)).arg(">");
+        let reply = self.within(wait + ANSWER_WITHIN, read.query_async::<Option<StreamReadReply>>(connection)).await;
+        let pushed = match reply {
+            Ok(reply) => reply.unwrap_or_default(),
+            // The server was emptied meanwhile; the next look makes the group again.
+            Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let entries = pushed.keys.into_iter().flat_map(|line| line.ids);
+        Ok(entries.map(|entry| delivery(queue, consumer, first_taken(entry))).collect())
+    }
+
+    /// Takes those off the group's list who are gone, now and then.
+    async fn tidy(&self, connection: &mut MultiplexedConnection, queue: &'static str) -> RedisResult<()> {
+        let now = self.env.monotonic();
+        let silent = self.options.lease.saturating_mul(GONE_AFTER_LEASES);
+        {
+            let mut lines = self.fetching.lines.lock();
+            let line = lines.entry(queue).or_default();
+            if line.tidied_at.is_some_and(|at| now.saturating_sub(at) < silent) {
+                return Ok(());
+            }
+            line.tidied_at = Some(now);
+        }
+        let mut call = Call::of(&TIDY, queue);
+        call.number(silent.as_millis());
+        let gone: u64 = self.within(ANSWER_WITHIN, call.invoke(connection)).await?;
+        if gone > 0 {
+            tracing::debug!(queue, gone, "consumers that are gone were taken off the list");
+        }
+        Ok(())
+    }
+
+    /// A server that has vanished without a word must not keep a fetcher for ever.
+    async fn within<T>(&self, limit: Duration, call: impl Future<Output = RedisResult<T>> + Send) -> RedisResult<T> {
+        self.env.timeout(limit, call).await.unwrap_or_else(|| {
+            Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "Redis does not answer")))
+        })
+    }
+}
+
+fn delivery(queue: &'static str, consumer: &str, taken: Taken) -> Delivery {
+    let (entry, fence, key, payload, deliveries, retries, pushed_at) = taken;
+    Delivery {
+        lease: Lease { queue, id: lease_id(&entry, consumer), fence },
+        key: text(&key),
+        payload,
+        deliveries,
+        retries,
+        pushed_at: Timestamp(pushed_at),
+    }
+}
+
+/// An entry's first delivery, told as `take.lua` would.
+fn first_taken(entry: StreamId) -> Taken {
+    let bytes = |field: &str| entry.get::<Vec<u8>>(field);
+    let count = |field: &str| entry.get::<u32>(field).unwrap_or_default();
+    let key = bytes("key").unwrap_or_else(|| entry.id.clone().into_bytes());
+    let payload = bytes("payload").unwrap_or_default();
+    let pushed_at = entry.get("pushed_at").unwrap_or_default();
+    let (deliveries, retries) = (count("deliveries").saturating_add(1), count("retries"));
+    (entry.id, 1, key, payload, deliveries, retries, pushed_at)
+}

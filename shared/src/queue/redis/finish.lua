@@ -1,0 +1,91 @@
+-- Ends deliveries, each wholly or not at all. What may be refused (when memory is full) comes before what may not, so
+-- an end that fails leaves its job as it was.
+--
+-- KEYS   five for each queue, those of follow-up jobs among them
+-- ARGV   for each end: number of its queue, entry, consumer, fence, then one of
+--          'done', n, then n times: number of the follow-up's queue, key, payload
+--          'retry' or 'crashed', ms until it is due
+--          'dead', reason
+-- reply  for each end: 1; 0 when the lease was lost; or the text of the error that keeps this one from ending
+
+-- States of the server that pass: the whole call fails, and is made again.
+local PASSING = { 'OOM', 'MISCONF', 'NOREPLICAS', 'READONLY' }
+
+local now, at = time_now(), 0
+
+local function argument()
+  at = at + 1
+  return (assert(ARGV[at], 'an argument is missing'))
+end
+
+local function number()
+  return assert(tonumber(argument()))
+end
+
+local function read_end()
+  local e = { queue = queue(number()), entry = argument(), consumer = argument(), fence = number(), kind = argument() }
+  if e.kind == 'done' then
+    e.follow_ups = {}
+    for i = 1, number() do
+      e.follow_ups[i] = {
+        queue = queue(number()), key = argument(), payload = argument(), pushed_at = now, deliveries = 0, retries = 0,
+      }
+    end
+  elseif e.kind == 'retry' or e.kind == 'crashed' then
+    e.due = now + number()
+  else
+    assert(e.kind == 'dead')
+    e.reason = argument()
+  end
+  return e
+end
+
+-- Pushes what follows; whether the key of the job that ends here is taken again by one of them.
+local function follow(e, key)
+  local again = false
+  for _, job in ipairs(e.follow_ups) do
+    local freed = not again and job.key == key and job.queue.jobs == e.queue.jobs
+    if freed or redis.call('HEXISTS', job.queue.jobs, job.key) == 0 then
+      add(job.queue, job)
+      again = again or freed
+    end
+  end
+  return again
+end
+
+local function finish(e)
+  local q = e.queue
+  local entry = is_held(q, e) and redis.call('XRANGE', q.line, e.entry, e.entry)[1]
+  if not entry then return 0 end
+  local job = job_of(entry)
+  local key_is_free = false
+  if e.kind == 'done' then
+    key_is_free = not follow(e, job.key)
+  else
+    job.deliveries = job.deliveries + e.fence - uncounted(q, job.key)
+    if e.kind == 'retry' then job.retries = job.retries + 1 end
+    if e.kind == 'dead' then job.reason, job.died_at = e.reason, now end
+    local index, score = q.delayed, e.due
+    if e.kind == 'dead' then index, score = q.dead, now end
+    redis.call('ZADD', index, score, job.key)
+    park(q, job)
+  end
+  redis.call('XACK', q.line, GROUP, e.entry)
+  redis.call('XDEL', q.line, e.entry)
+  if key_is_free then redis.call('HDEL', q.jobs, job.key) end
+  return 1
+end
+
+local ends, told = {}, {}
+while at < #ARGV do ends[#ends + 1] = read_end() end
+for i, e in ipairs(ends) do
+  local ended, answer = pcall(finish, e)
+  if not ended then
+    answer = type(answer) == 'table' and answer.err or tostring(answer)
+    for _, state in ipairs(PASSING) do
+      if string.find(answer, state, 1, true) then error(answer, 0) end
+    end
+  end
+  told[i] = answer
+end
+return told

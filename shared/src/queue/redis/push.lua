@@ -1,0 +1,27 @@
+-- Adds jobs whose key is free, as long as their queue is not full.
+--
+-- KEYS   five for each queue
+-- ARGV   most unfinished jobs of a queue; then for each job: number of its queue, key, payload
+-- reply  for each job: 'new', 'duplicate' or 'full'
+
+local most, now = assert(tonumber(ARGV[1])), time_now()
+local jobs = {}
+for i = 2, #ARGV, 3 do
+  jobs[#jobs + 1] = {
+    queue = queue(assert(tonumber(ARGV[i]))), key = ARGV[i + 1], payload = assert(ARGV[i + 2]), pushed_at = now,
+    deliveries = 0, retries = 0,
+  }
+end
+
+local told = {}
+for i, job in ipairs(jobs) do
+  if redis.call('HEXISTS', job.queue.jobs, job.key) == 1 then
+    told[i] = 'duplicate'
+  elseif redis.call('HLEN', job.queue.jobs) >= most then
+    told[i] = 'full'
+  else
+    add(job.queue, job)
+    told[i] = 'new'
+  end
+end
+return told

@@ -1,0 +1,83 @@
+-- Leases jobs to a consumer: those whose lease has lapsed, then those that were handed back, then those that wait.
+-- Before that, delayed jobs that are due join the end of the line. Makes the group if there is none.
+--
+-- KEYS   five of one queue
+-- ARGV   consumer; most jobs, at least 1; lease in ms; where the last look for lapsed leases ended, '0-0' for the
+--        beginning; how many leases to look at, about
+-- reply  { jobs, where this look ended, ms until a delayed job is due or -1 }
+--        job: { entry, fence, key, payload, deliveries, retries, pushed_at }
+
+-- Most delayed jobs that join the line in one call; the others follow in the next.
+local PROMOTED = 200
+
+local q, consumer, now = queue(1), ARGV[1], time_now()
+local most, lease, budget = assert(tonumber(ARGV[2])), assert(tonumber(ARGV[3])), assert(tonumber(ARGV[5]))
+local cursor = ARGV[4]
+local taken = {}
+
+local function deliver(job, fence, deliveries)
+  taken[#taken + 1] = { job.entry, fence, job.key, job.payload, deliveries, job.retries, job.pushed_at }
+end
+
+-- A job that was delivered before, and has just been claimed. (No entry: another hand deleted it.)
+local function deliver_again(entry, lapsed)
+  if not entry then return end
+  local job = job_of(entry)
+  local _, fence = holder(q, job.entry)
+  local handed_back = uncounted(q, job.key)
+  -- It may have lapsed in front.
+  if lapsed and handed_back > 0 then redis.call('LREM', q.front, 1, job.entry) end
+  deliver(job, fence, job.deliveries + fence - handed_back)
+end
+
+local function promote()
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', q.delayed, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+    local job = parked(q, key)
+    if job then add(q, job) else redis.call('HDEL', q.jobs, key) end
+    redis.call('ZREM', q.delayed, key)
+  end
+end
+
+local function claim_lapsed(count)
+  return redis.pcall('XAUTOCLAIM', q.line, GROUP, consumer, lease, cursor, 'COUNT', count)
+end
+
+-- The server looks at ten leases for each that it may claim. (Redis, XAUTOCLAIM: "the number of attempted entries".)
+local function take_lapsed()
+  repeat
+    local count = most - #taken
+    local claimed = claim_lapsed(count)
+    if no_group(claimed) then
+      redis.call('XGROUP', 'CREATE', q.line, GROUP, '0', 'MKSTREAM')
+      claimed = claim_lapsed(count)
+    end
+    if claimed.err then error(claimed.err, 0) end
+    cursor, budget = claimed[1], budget - 10 * count
+    for _, entry in ipairs(claimed[2]) do deliver_again(entry, true) end
+  until cursor == '0-0' or #taken >= most or budget <= 0
+end
+
+local function take_handed_back()
+  while #taken < most do
+    local entry = redis.call('LPOP', q.front)
+    if not entry then return end
+    deliver_again(redis.call('XCLAIM', q.line, GROUP, consumer, 0, entry)[1], false)
+  end
+end
+
+local function take_waiting()
+  if #taken >= most then return end
+  local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', most - #taken, 'STREAMS', q.line, '>')
+  if not read then return end
+  for _, entry in ipairs(read[1][2]) do
+    local job = job_of(entry)
+    deliver(job, 1, job.deliveries + 1)
+  end
+end
+
+promote()
+take_lapsed()
+take_handed_back()
+take_waiting()
+local next_due = redis.call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')[2]
+return { taken, cursor, next_due and math.max(0, tonumber(next_due) - now) or -1 }
