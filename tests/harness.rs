@@ -2,7 +2,10 @@
 
 pub mod browser;
 pub mod client;
+pub mod desk;
+pub mod fleet;
 pub mod ports;
 pub mod postgres;
+pub mod process;
 pub mod redis;
 pub mod shop;

@@ -35,7 +35,7 @@ async fn raw(shop: &Shop, head: &str, filler: &[u8], times: usize) -> String {
 async fn a_body_of_ten_megabytes_is_refused_without_being_kept() {
     let shop = open_shop().await;
     let client = shop.customer().await;
-    let before = shop.memory();
+    let before = shop.process().memory();
     for path in ["/charges", "/api/holds"] {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
@@ -58,14 +58,19 @@ async fn a_body_of_ten_megabytes_is_refused_without_being_kept() {
     let chunk = [b"8000\r\n".as_slice(), &[b' '; 0x8000], b"\r\n"].concat();
     let answer = raw(&shop, &head, &chunk, 320).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(shop.memory() < before + MEMORY_MORE, "{} MiB before, {} now", before / MIB, shop.memory() / MIB);
+    assert!(
+        shop.process().memory() < before + MEMORY_MORE,
+        "{} MiB before, {} now",
+        before / MIB,
+        shop.process().memory() / MIB
+    );
     still_sells(&shop).await;
 }
 
 #[tokio::test]
 async fn a_flood_of_headers_is_refused() {
     let shop = open_shop().await;
-    let before = shop.memory();
+    let before = shop.process().memory();
     for (filler, times) in [(b"X-Many: 1\r\n".to_vec(), 500), (vec![b'x'; 64 * 1024], 160)] {
         let answer = raw(&shop, "GET /api/sales HTTP/1.1\r\nHost: x\r\n", &filler, times).await;
         assert!(answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -73,7 +78,7 @@ async fn a_flood_of_headers_is_refused() {
     let answer = raw(&shop, "GET /", &[b'a'; 64 * 1024], 16).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert!(raw(&shop, "NONSENSE\r\n", b"\x00\x01\x02", 10).await.starts_with("HTTP/1.1 400 "));
-    assert!(shop.memory() < before + MEMORY_MORE);
+    assert!(shop.process().memory() < before + MEMORY_MORE);
     still_sells(&shop).await;
 }
 

@@ -52,7 +52,7 @@ async fn flood(client: &Client, frame: Message, times: usize) -> Option<u16> {
 #[tokio::test]
 async fn a_client_that_sends_ten_thousand_frames_at_once_is_closed_with_1008() {
     let shop = open_shop().await;
-    let before = shop.memory();
+    let before = shop.process().memory();
     let client = shop.customer().await;
     let ping = Message::text(r#"{"type":"ping"}"#);
     for frame in
@@ -60,7 +60,7 @@ async fn a_client_that_sends_ten_thousand_frames_at_once_is_closed_with_1008() {
     {
         assert_eq!(flood(&client, frame, 10_000).await, Some(POLICY));
     }
-    let more = shop.memory().saturating_sub(before);
+    let more = shop.process().memory().saturating_sub(before);
     assert!(more < 32 * MIB, "{} MiB more", more / MIB);
     still_sells(&shop).await;
 }
@@ -68,13 +68,13 @@ async fn a_client_that_sends_ten_thousand_frames_at_once_is_closed_with_1008() {
 #[tokio::test]
 async fn a_frame_that_is_too_large_closes_the_socket_with_1008() {
     let shop = open_shop().await;
-    let before = shop.memory();
+    let before = shop.process().memory();
     let client = shop.customer().await;
     for size in [2 * 1024, 10 * 1024 * 1024] {
         assert_eq!(flood(&client, Message::text("x".repeat(size)), 1).await, Some(POLICY), "{size} bytes");
         assert_eq!(flood(&client, Message::binary(vec![1; size]), 1).await, Some(POLICY), "{size} bytes");
     }
-    let more = shop.memory().saturating_sub(before);
+    let more = shop.process().memory().saturating_sub(before);
     assert!(more < 32 * MIB, "{} MiB more", more / MIB);
     still_sells(&shop).await;
 }
@@ -138,7 +138,7 @@ async fn deaf(client: &Client, url: &str) -> WebSocketStream<TcpStream> {
 async fn a_reader_that_never_reads_delays_nobody() {
     let shop = open_shop().await;
     let client = shop.customer().await;
-    let before = shop.memory();
+    let before = shop.process().memory();
     let mut deaf_ones = Vec::new();
     for _ in 0..8 {
         deaf_ones.push(deaf(&client, &shop.url()).await);
@@ -154,7 +154,7 @@ async fn a_reader_that_never_reads_delays_nobody() {
         listening.until(order, &["paid"]).await;
     }
     while other.next_of("stock").await["tiers"][0]["free"] != 10 {}
-    let more = shop.memory().saturating_sub(before);
+    let more = shop.process().memory().saturating_sub(before);
     assert!(more < 32 * MIB, "{} MiB more", more / MIB);
     drop(deaf_ones);
     still_sells(&shop).await;

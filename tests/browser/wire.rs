@@ -21,6 +21,8 @@ struct State {
     no_sockets: bool,
     /// It is cut at the moment at which the shop answers the next order.
     breaks_at_answer: bool,
+    /// That order has passed: nothing that the shop says, on whatever connection, reaches the browser any more.
+    silent: bool,
 }
 
 /// A wire to one shop.
@@ -88,7 +90,10 @@ async fn carry(mut browser: TcpStream, shop: String, state: watch::Sender<State>
                     let _ = browser.write_all(NO_SOCKETS).await;
                     return;
                 }
-                answer_is_lost |= breaks_at_answer && sent.starts_with(b"POST /charges");
+                if breaks_at_answer && sent.starts_with(b"POST /charges") {
+                    answer_is_lost = true;
+                    state.send_modify(|state| state.silent = true);
+                }
                 if sent.is_empty() || shop.write_all(sent).await.is_err() {
                     return;
                 }
@@ -99,7 +104,8 @@ async fn carry(mut browser: TcpStream, shop: String, state: watch::Sender<State>
                     state.send_modify(|state| state.cut = true);
                     return;
                 }
-                if said.is_empty() || browser.write_all(said).await.is_err() {
+                let silent = state.borrow().silent;
+                if said.is_empty() || !silent && browser.write_all(said).await.is_err() {
                     return;
                 }
             }

@@ -23,10 +23,11 @@ const FORBIDDEN: [&str; 13] = [
 ];
 
 /// The adapters: files, or folders with a `/` at the end, that may, and why they must.
-const ADAPTERS: [(&str, &str); 6] = [
+const ADAPTERS: [(&str, &str); 7] = [
     ("shared/src/env/system.rs", "is the machine's clock, timer and source of ids, for everybody else"),
     ("shared/src/ledger/sql.rs", "has the writer's task, of which one ledger has one"),
     ("shared/src/ledger/sql/open.rs", "bounds how long a database may take to be reached"),
+    ("shared/src/process.rs", "begins and ends a process: listens to its signals"),
     ("shared/src/queue/backend.rs", "runs fetcher, lease keeper and reporter under apalis"),
     ("shared/src/rooms/redis.rs", "reads a subscription's connection, whatever its owner does"),
     ("worker/src/run.rs", "is the process: handlers under apalis, the sweep on its timer"),

@@ -1,4 +1,5 @@
-//! One PostgreSQL cluster for the whole run; each test makes a database of its own in it.
+//! A PostgreSQL cluster: one for the whole run, in which each test makes a database of its own, and one for a test that
+//! takes its server away.
 //!
 //! The server's life hangs on a pipe: a small shell waits for the end of its standard input, which comes when this
 //! program drops the cluster, fails, panics or is killed, and then stops the server and deletes its files.
@@ -6,7 +7,7 @@
 //! PostgreSQL refuses to run as root; then it runs as `postgres` or `nobody`.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -16,15 +17,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::steps::quietly;
-use crate::tools::find_on_path;
+use crate::program::{find_on_path, quietly};
 
-/// Arguments: the server's program, its folder, its port.
+/// Arguments: the server's program, its folder, its port. A line `crash` ends the server at once, as a lost machine
+/// would; a line `start` starts it again.
 const KEEPER: &str = r#"
-"$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=on \
-    -c shared_buffers=64MB >"$2/log" 2>&1 &
-server=$!
-read -r nothing
+start() {
+    "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=on \
+        -c shared_buffers=64MB >>"$2/log" 2>&1 &
+    server=$!
+}
+start "$@"
+while read -r word; do
+    case "$word" in
+        crash) kill -QUIT "$server"; wait "$server"; rm -f "$2/data/postmaster.pid" ;;
+        start) start "$@" ;;
+    esac
+done
 kill -INT "$server"
 wait "$server"
 rm -rf "$2"
@@ -34,18 +43,22 @@ rm -rf "$2"
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running cluster; stopped and deleted when dropped.
-pub(crate) struct Cluster {
+pub struct Cluster {
     keeper: Child,
+    folder: PathBuf,
     url: String,
 }
 
 impl Cluster {
     /// Makes a cluster in the system's folder for temporary files and starts its server.
-    pub(crate) fn start() -> Result<Self> {
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start() -> Result<Self> {
         let initdb = postgres_program("initdb").context("initdb is not installed")?;
         let postgres = postgres_program("postgres").context("postgres is not installed")?;
         let account = Account::fit_for_postgres()?;
-        let folder = std::env::temp_dir().join(format!("stampede-postgres-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("stampede-postgres-{}", random_word()?));
         std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let outcome = Self::start_in(&folder, &account, &initdb, &postgres);
         if outcome.is_err() {
@@ -70,30 +83,65 @@ impl Cluster {
         // In a group of its own: an interrupt from the keyboard reaches it through the pipe, in order.
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let url = format!("postgres://stampede:{password}@127.0.0.1:{port}");
-        let cluster = Self { keeper: keeper.spawn().context("the shell that keeps PostgreSQL cannot start")?, url };
-        cluster.wait_until_ready(folder)?;
+        let keeper = keeper.spawn().context("the shell that keeps PostgreSQL cannot start")?;
+        let cluster = Self { keeper, folder: folder.to_owned(), url };
+        cluster.wait_until_ready()?;
         eprintln!("{} listens on 127.0.0.1:{port}, with files in {}", postgres.display(), folder.display());
         Ok(cluster)
     }
 
     /// `postgres://user:password@127.0.0.1:port`, without a database.
-    pub(crate) fn url(&self) -> &str {
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The server writes `ready` into the last line of its pid file once it takes connections.
-    fn wait_until_ready(&self, folder: &Path) -> Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < START_LIMIT {
-            let state = std::fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
-            if state.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        bail!("PostgreSQL did not start within {START_LIMIT:?}; its log:\n{log}");
+    /// Ends the server at once; what it had not written is lost, as when a machine loses its power.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn crash(&mut self) -> Result<()> {
+        self.tell("crash")?;
+        let pid_file = self.folder.join("data/postmaster.pid");
+        wait_for("PostgreSQL's end", || !pid_file.exists())
     }
+
+    /// Starts the server again, on the same port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.tell("start")?;
+        self.wait_until_ready()
+    }
+
+    fn tell(&mut self, word: &str) -> Result<()> {
+        let pipe = self.keeper.stdin.as_mut().context("the shell that keeps PostgreSQL has no pipe")?;
+        Ok(writeln!(pipe, "{word}")?)
+    }
+
+    /// The server writes `ready` into the last line of its pid file once it takes connections.
+    fn wait_until_ready(&self) -> Result<()> {
+        let ready = || {
+            let state = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
+            state.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+        };
+        wait_for("PostgreSQL", ready).map_err(|error| {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            error.context(format!("its log:\n{log}"))
+        })
+    }
+}
+
+fn wait_for(what: &str, there: impl Fn() -> bool) -> Result<()> {
+    let began = Instant::now();
+    while !there() {
+        if began.elapsed() > START_LIMIT {
+            bail!("{what} did not come within {START_LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 impl Drop for Cluster {
@@ -105,7 +153,8 @@ impl Drop for Cluster {
 
 /// One of PostgreSQL's programs: on PATH, or where Debian (one folder per version; the newest wins), Red Hat, a source
 /// build or Homebrew put them.
-pub(crate) fn postgres_program(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn postgres_program(name: &str) -> Option<PathBuf> {
     if let Some(path) = find_on_path(name) {
         return Some(path);
     }

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::steps::{cargo, quietly, root, run, target};
-use crate::tools::find_on_path;
+use xtask::program::{find_on_path, quietly};
+
+use crate::steps::{cargo, root, run, target};
 
 const VERSION: &str = "0.20.2";
 

@@ -7,7 +7,6 @@
 //! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
 //! step made, because both select the whole workspace with the same features.
 
-mod cluster;
 mod deny;
 mod packages;
 mod steps;
@@ -20,6 +19,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use steps::{Steps, cargo, run};
+use xtask::cluster;
 
 /// Checks and tests of this workspace.
 #[derive(Parser)]

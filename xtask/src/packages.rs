@@ -6,7 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::steps::{quietly, root, run};
+use xtask::program::quietly;
+
+use crate::steps::{root, run};
 
 /// Where the tests find what was installed.
 pub(crate) struct Packages {

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use xtask::program::spelled;
 
 /// The steps of one run.
 pub(crate) struct Steps {
@@ -88,20 +89,4 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` ended with {status}", spelled(command));
     }
     Ok(())
-}
-
-/// Runs a command whose output matters only when it fails; returns its standard output.
-pub(crate) fn quietly(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{} cannot be started", spelled(command)))?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if !output.status.success() {
-        bail!("`{}` ended with {}:\n{out}{err}", spelled(command), output.status);
-    }
-    Ok(out.into_owned())
-}
-
-fn spelled(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

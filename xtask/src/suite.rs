@@ -9,10 +9,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use xtask::cluster::Cluster;
+use xtask::program::quietly;
+
 use crate::EVERYTHING;
-use crate::cluster::Cluster;
 use crate::packages::Packages;
-use crate::steps::{cargo, quietly, root, run, target};
+use crate::steps::{cargo, root, run, target};
 
 /// The environment variables of the tests.
 pub(crate) struct Environment(Vec<(&'static str, PathBuf)>);

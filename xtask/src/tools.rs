@@ -3,14 +3,15 @@
 //! On Debian and Ubuntu the missing ones are installed, on a machine that has never run `apt-get update` too. Elsewhere
 //! a sentence names them.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use xtask::cluster::postgres_program;
+use xtask::program::{find_on_path, quietly};
+
 use crate::answers;
-use crate::cluster::postgres_program;
-use crate::steps::{quietly, run};
+use crate::steps::run;
 
 /// Something that the tests start, and where Debian keeps it.
 struct Tool {
@@ -115,10 +116,4 @@ fn python_makes_environments() -> bool {
 
 fn on_path(name: &str) -> bool {
     find_on_path(name).is_some()
-}
-
-/// Where a program lies on PATH.
-pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file: &PathBuf| Path::is_file(file))
 }
