@@ -1,61 +1,16 @@
 //! A crowd that arrives in the same second, on the shop as people run it: one process, everything in it.
 
-use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream;
 use serde_json::Value;
-use tests::harness::client::{Answer, Client, Room};
+use tests::harness::crowd::{Shopper, all_paid, gather, split};
 use tests::harness::shop::Shop;
 use uuid::Uuid;
-
-/// Customers that walk in at the same time; they buy all at once, but need not all enter at once.
-const AT_THE_DOOR: usize = 50;
-
-/// A customer in the crowd, with the room open.
-struct Shopper {
-    client: Client,
-    room: Room,
-}
-
-/// So many customers, each with an open room.
-async fn gather(shop: &Shop, number: usize) -> Vec<Shopper> {
-    let enter = |_| async {
-        let client = shop.customer().await;
-        let mut room = client.room(&[]).await;
-        room.next_of("welcome").await;
-        Shopper { client, room }
-    };
-    stream::iter(0..number).map(enter).buffered(AT_THE_DOOR).collect().await
-}
-
-/// Those who have an order.
-type Accepted = Vec<(Shopper, Uuid)>;
-/// Those who have not, and what they were told.
-type Refused = Vec<(Shopper, Value)>;
-
-/// Splits a crowd into those whose purchase was accepted, with the order, and the refusals of the others.
-fn split(shoppers: Vec<Shopper>, answers: Vec<(Uuid, Answer)>) -> (Accepted, Refused) {
-    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-    for (shopper, (order, (status, body))) in shoppers.into_iter().zip(answers) {
-        match status {
-            202 => accepted.push((shopper, order)),
-            409 => refused.push((shopper, body)),
-            _ => panic!("{status} {body}"),
-        }
-    }
-    (accepted, refused)
-}
-
-/// Waits until every order is paid, as its room is told.
-async fn all_paid(accepted: &mut [(Shopper, Uuid)]) -> Vec<Value> {
-    join_all(accepted.iter_mut().map(|(shopper, order)| shopper.room.until(*order, &["paid"]))).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_customers_buy_two_hundred_and_fifty_tickets_at_once() {
     let mut shop = Shop::start(&[("LOG", "warn")]).await;
     shop.sale("rush", 250, &[]).await;
-    let shoppers = gather(&shop, 1_000).await;
+    let shoppers = gather(&[shop.url()], 1_000).await;
 
     let answers = join_all(shoppers.iter().map(|shopper| shopper.client.buy("rush", 1, "pm_card_visa"))).await;
     let (mut accepted, refused) = split(shoppers, answers);
@@ -88,7 +43,7 @@ async fn a_thousand_customers_buy_two_hundred_and_fifty_tickets_at_once() {
 async fn a_buyer_is_refused_only_if_no_unit_was_free_in_carts_of_two_tiers() {
     let shop = Shop::start(&[("LOG", "warn")]).await;
     shop.sale_of("carts", &["--tier", "std:Standard:2500:90:2", "--tier", "vip:Front row:9900:25"]).await;
-    let shoppers = gather(&shop, 120).await;
+    let shoppers = gather(&[shop.url()], 120).await;
     let carts: [&[(&str, u32)]; 4] =
         [&[("std", 1)], &[("std", 2)], &[("std", 2), ("vip", 1)], &[("vip", 1), ("std", 1)]];
 
@@ -131,7 +86,7 @@ async fn a_buyer_is_refused_only_if_no_unit_was_free_in_carts_of_two_tiers() {
 async fn two_tabs_two_carts_and_a_limit_that_neither_passes() {
     let shop = Shop::start(&[("LOG", "warn")]).await;
     shop.sale_of("few", &["--tier", "std:Standard:2500:500:2"]).await;
-    let shoppers = gather(&shop, 60).await;
+    let shoppers = gather(&[shop.url()], 60).await;
 
     let both = |shopper: &Shopper| {
         let (one, other) = (shopper.client.clone(), shopper.client.clone());
@@ -154,7 +109,7 @@ async fn two_tabs_two_carts_and_a_limit_that_neither_passes() {
 async fn declined_orders_keep_their_stock_until_another_card_pays() {
     let shop = Shop::start(&[("LOG", "warn")]).await;
     shop.sale("mixed", 80, &[]).await;
-    let shoppers = gather(&shop, 80).await;
+    let shoppers = gather(&[shop.url()], 80).await;
 
     let card = |place: usize| if place.is_multiple_of(4) { "pm_card_chargeDeclined" } else { "pm_card_visa" };
     let buy = |(place, shopper): (usize, &Shopper)| {

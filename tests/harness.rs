@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod crowd;
 pub mod desk;
 pub mod fleet;
 pub mod ports;

@@ -6,6 +6,7 @@ mod browser;
 mod contract;
 mod crash;
 mod crowd;
+mod fleet;
 mod house;
 mod ledger;
 mod postgres;

@@ -4,8 +4,16 @@
 //! itself with `SIGKILL` when it reaches the point that `STAMPEDE_CRASH_AT` names: no destructor, no flush.
 
 /// Every point, in the order of a purchase.
-pub const POINTS: [&str; 6] =
-    ["after_pin", "after_commit", "after_push", "after_stripe_answer", "after_settle", "before_publish"];
+pub const POINTS: [&str; 8] = [
+    "after_pin",
+    "after_commit",
+    "after_push",
+    "after_claim",
+    "after_stripe_answer",
+    "after_settle",
+    "before_publish",
+    "after_publish",
+];
 
 /// Dies here, if a test asked for it.
 #[cfg(feature = "crash-points")]

@@ -132,6 +132,12 @@ impl Client {
         Self { id: text("customer").parse().expect("a UUID"), token: text("token"), base: base.to_owned() }
     }
 
+    /// The same customer at another address of the shop.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// `GET` of a path.
     pub async fn get(&self, path: &str) -> Answer {
         let request = Request::get(format!("{}{path}", self.base)).header("authorization", self.bearer());

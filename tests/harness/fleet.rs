@@ -90,9 +90,8 @@ impl Fleet {
             fleet.webs.push(Web { port: free_port(), process: None });
             fleet.start_web(place, &[]).await;
         }
-        for place in 0..workers {
-            fleet.workers.push(None);
-            fleet.start_worker(place, &[]);
+        for _ in 0..workers {
+            fleet.add_worker(&[]);
         }
         fleet
     }
@@ -112,6 +111,12 @@ impl Fleet {
         command.envs(besides.iter().copied());
         let process = self.launch("worker", command);
         self.workers[place] = Some(process);
+    }
+
+    /// Starts one more worker, with these settings besides.
+    pub fn add_worker(&mut self, besides: &[(&str, &str)]) {
+        self.workers.push(None);
+        self.start_worker(self.workers.len() - 1, besides);
     }
 
     fn launch(&mut self, kind: &str, command: tokio::process::Command) -> Process {

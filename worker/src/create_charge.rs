@@ -47,10 +47,13 @@ pub async fn create_charge(ctx: Context, job: CreateCharge, info: JobInfo) -> Fi
             tracing::error!(order = %order.id, review = ?order.review, "no request could be made");
             settle::show(&ctx, &order).await.map_or_else(|error| later(&ctx, info, error), |()| Finish::done())
         }
-        Ok(Claimed::Yes { order, attempt, .. }) => match charge(&ctx, info, &order, &attempt).await {
-            Ok(outcome) => Finish::then(&ProcessResponse::V1 { order: id, attempt: number, outcome }),
-            Err(finish) => finish,
-        },
+        Ok(Claimed::Yes { order, attempt, .. }) => {
+            shared::crash::point("after_claim");
+            match charge(&ctx, info, &order, &attempt).await {
+                Ok(outcome) => Finish::then(&ProcessResponse::V1 { order: id, attempt: number, outcome }),
+                Err(finish) => finish,
+            }
+        }
     }
 }
 

@@ -34,7 +34,9 @@ pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applie
 pub async fn show(ctx: &Context, order: &Order) -> Result<(), String> {
     ctx.stock.settle(settlement(order)).await.map_err(|error| error.to_string())?;
     shared::crash::point("before_publish");
-    publish(ctx, order).await
+    publish(ctx, order).await?;
+    shared::crash::point("after_publish");
+    Ok(())
 }
 
 /// What an order's state means for the stock.

@@ -1,0 +1,6 @@
+//! A shop that is spread over processes: a crowd at two of its doors, and whatever may die beneath it.
+
+mod crowd;
+mod deaths;
+mod losses;
+mod memory;
