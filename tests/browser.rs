@@ -2,6 +2,7 @@
 
 mod access;
 mod driver;
+mod fleet;
 mod purchase;
 mod shopper;
 mod trouble;

@@ -1,9 +1,11 @@
 //! A shopper in front of a shop: a real browser, the real binary, and the steps that most stories have in common.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use serde_json::json;
 use tests::harness::browser::{Browser, PATIENCE};
+use tests::harness::desk::Desk;
 use tests::harness::shop::Shop;
 
 use super::wire::Wire;
@@ -19,16 +21,16 @@ pub(super) const SECURE_CARD: &str = "4000002500003155";
 pub(super) const SALE: &str = "gala";
 
 /// One shop with one sale, and one shopper's browser.
-pub(super) struct Shopper {
-    /// The shop.
-    pub(super) shop: Shop,
+pub(super) struct Shopper<S = Shop> {
+    /// The shop, in one process or in many.
+    pub(super) shop: S,
     /// The browser.
     pub(super) browser: Browser,
     /// Where the browser finds the shop: the shop itself, or a wire to it.
     pub(super) address: String,
 }
 
-impl Shopper {
+impl Shopper<Shop> {
     /// A shop that sells a hundred tickets, and a browser that is not there yet.
     pub(super) async fn start() -> Self {
         Self::with_sale(100, &[]).await
@@ -54,7 +56,9 @@ impl Shopper {
         self.address = wire.url();
         wire
     }
+}
 
+impl<S: Deref<Target = Desk>> Shopper<S> {
     /// Opens the shop.
     pub(super) async fn visit(&self) {
         self.browser.open(&self.address).await;

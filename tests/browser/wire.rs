@@ -34,14 +34,20 @@ pub(super) struct Wire {
 impl Wire {
     /// Lays a wire to the shop at this address.
     pub(super) async fn to(shop: &str) -> Self {
-        let shop = shop.strip_prefix("http://").unwrap().to_owned();
+        Self::between(shop, shop).await
+    }
+
+    /// Lays a wire to two doors of a shop: one for pages and calls, one for sockets, as a balancer may choose.
+    pub(super) async fn between(calls: &str, sockets: &str) -> Self {
+        let host = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+        let doors = Doors { calls: host(calls), sockets: host(sockets) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wire = Self { address: listener.local_addr().unwrap(), state: watch::Sender::default() };
         let state = wire.state.clone();
         tokio::spawn(async move {
             while let Ok((browser, _)) = listener.accept().await {
                 if !state.borrow().cut {
-                    tokio::spawn(carry(browser, shop.clone(), state.clone()));
+                    tokio::spawn(carry(browser, doors.clone(), state.clone()));
                 }
             }
         });
@@ -74,9 +80,21 @@ impl Wire {
     }
 }
 
+/// Where the shop is.
+#[derive(Clone)]
+struct Doors {
+    calls: String,
+    sockets: String,
+}
+
 /// Carries one connection until either side closes it, or the wire is cut.
-async fn carry(mut browser: TcpStream, shop: String, state: watch::Sender<State>) {
-    let Ok(mut shop) = TcpStream::connect(shop).await else { return };
+async fn carry(mut browser: TcpStream, doors: Doors, state: watch::Sender<State>) {
+    let mut first = [0; 7];
+    let door = match browser.peek(&mut first).await {
+        Ok(_) if first.starts_with(b"GET /ws") => doors.sockets,
+        _ => doors.calls,
+    };
+    let Ok(mut shop) = TcpStream::connect(door).await else { return };
     let mut news = state.subscribe();
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut answer_is_lost = false;
