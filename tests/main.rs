@@ -10,3 +10,4 @@ mod house;
 mod ledger;
 mod postgres;
 mod sdk;
+mod stock;

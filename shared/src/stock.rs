@@ -20,6 +20,7 @@
 //! good as gone: nothing is held, pinned or freed, and what an order has to settle waits.
 
 pub mod memory;
+pub mod redis;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -49,6 +50,16 @@ pub const REMEMBER_ENDED: Duration = Duration::from_secs(900);
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the stock failed: {0}")]
 pub struct StockError(pub String);
+
+impl StockError {
+    fn unknown(sale: &str) -> Self {
+        Self(format!("{sale} is not known until it is rebuilt"))
+    }
+
+    fn pins_first(tier: &str, missing: u32) -> Self {
+        Self(format!("{missing} units of {tier} are in pins that have to end first"))
+    }
+}
 
 /// Units to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]

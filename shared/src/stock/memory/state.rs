@@ -1,6 +1,6 @@
 //! Every sale's units and every hold, and what each call does to them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::shelves::{SaleStock, Shelf};
 use crate::ledger::Image;
 use crate::order::state::StockEffect;
+use crate::sale::PricedItem;
 use crate::stock::{
     Freed, Hold, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, REMEMBER_ENDED, Reserve, Reserved,
     Settlement, StockError, TierLevel,
@@ -131,7 +132,7 @@ impl State {
 
     pub(super) fn settle(&mut self, now: Duration, settlement: &Settlement) -> Result<(), StockError> {
         if !self.sales.contains_key(&settlement.sale) {
-            return Err(StockError(format!("{} is not known until it is rebuilt", settlement.sale)));
+            return Err(StockError::unknown(&settlement.sale));
         }
         let Some(record) = self.holds.get(&settlement.hold) else { return Ok(()) };
         if record.hold.sale != settlement.sale
@@ -162,25 +163,20 @@ impl State {
     /// unpaid holds have of them is taken away, the hold that would last longest first. What is left may be in pins
     /// whose orders the ledger refuses or has ended; they are freed in a moment, so asking again helps.
     fn make_room(&mut self, hold: &Hold) -> Result<(), StockError> {
+        let lacks = |item: &PricedItem| item.quantity.saturating_sub(self.free_units(&hold.sale, &item.tier));
+        let mut missing: Vec<(&str, u32)> = hold.items.iter().map(|item| (item.tier.as_str(), lacks(item))).collect();
         let mut ends: Vec<Uuid> = Vec::new();
-        let mut chosen: HashSet<Uuid> = HashSet::new();
-        for item in &hold.items {
-            let has = |record: &Record| record.units_of(&hold.sale, &item.tier);
-            let coming: u32 = ends.iter().filter_map(|id| self.holds.get(id)).map(has).sum();
-            let mut missing = item.quantity.saturating_sub(self.free_units(&hold.sale, &item.tier) + coming);
-            let thinking = self.deadlines.iter().rev().filter_map(|(_, id)| self.holds.get(id));
-            for record in thinking.filter(|record| matches!(record.stage, Stage::Thinking(_)) && has(record) > 0) {
-                if missing == 0 {
-                    break;
-                }
-                if chosen.insert(record.hold.id) {
-                    missing = missing.saturating_sub(has(record));
-                    ends.push(record.hold.id);
+        let latest = self.deadlines.iter().rev().filter_map(|(_, id)| self.holds.get(id));
+        for record in latest.filter(|record| matches!(record.stage, Stage::Thinking(_))) {
+            if missing.iter().any(|(tier, units)| *units > 0 && record.units_of(&hold.sale, tier) > 0) {
+                ends.push(record.hold.id);
+                for (tier, units) in &mut missing {
+                    *units = units.saturating_sub(record.units_of(&hold.sale, tier));
                 }
             }
-            if missing > 0 {
-                return Err(StockError(format!("{missing} units of {} are in pins that have to end first", item.tier)));
-            }
+        }
+        if let Some((tier, units)) = missing.into_iter().find(|(_, units)| *units > 0) {
+            return Err(StockError::pins_first(tier, units));
         }
         ends.into_iter().for_each(|id| self.drop_hold(id));
         Ok(())
