@@ -13,3 +13,4 @@ mod postgres;
 mod queue;
 mod rooms;
 mod sdk;
+mod stock;

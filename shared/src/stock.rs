@@ -15,9 +15,13 @@
 //! **Architecture invariants.** Per tier, `capacity = free + held + sold` at every instant. A pinned hold never
 //! expires here: its deadline is the ledger's. Every call is safe to repeat; a settlement carries the version of
 //! its order, and an older one changes nothing.
+//!
+//! While the stock does not know a sale, because it lost what it knew or somebody rebuilds it, the sale's holds are as
+//! good as gone: nothing is held, pinned or freed, and what an order has to settle waits.
 
 pub mod keeper;
 pub mod memory;
+pub mod redis;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -39,22 +43,36 @@ pub const MOST_HOLDS_PER_CUSTOMER: usize = 4;
 /// How long a rebuild that was begun keeps others from beginning one.
 pub const REBUILD_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long the end of a hold is remembered, so that a repeated purchase does not take its units again.
+pub const REMEMBER_ENDED: Duration = Duration::from_secs(900);
+
 /// The stock could not do its work: its server is unreachable or answers nonsense. What became of the call is
 /// unknown; it is safe to repeat.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the stock failed: {0}")]
 pub struct StockError(pub String);
 
+impl StockError {
+    fn unknown(sale: &str) -> Self {
+        Self(format!("{sale} is not known until it is rebuilt"))
+    }
+
+    fn pins_first(tier: &str, missing: u32) -> Self {
+        Self(format!("{missing} units of {tier} are in pins that have to end first"))
+    }
+}
+
 /// Units to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserve {
-    /// The hold's id, made by whoever asks: the same id again is the same claim.
+    /// The hold's id, made by whoever asks: the same id again is the same claim. It names one hold of one sale; a store
+    /// need not notice when somebody gives the same id to another sale, where it is a claim of its own.
     pub hold: Uuid,
     /// The sale's slug.
     pub sale: String,
     /// Who claims.
     pub customer: Uuid,
-    /// What, at which price: frozen from now on.
+    /// What, at which price: frozen from now on. Each tier once.
     pub items: Vec<PricedItem>,
     /// The currency of the prices.
     pub currency: Currency,
@@ -206,7 +224,7 @@ pub trait Stock: Send + Sync + 'static {
     /// Changes whenever the store may have lost what it knew.
     async fn run_id(&self) -> Result<String, StockError>;
 
-    /// Claims units of all tiers, or of none.
+    /// Claims units of all tiers, or of none. Again for the same order, it is a young pin anew.
     async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StockError>;
     /// Binds a hold to the order that pays for it: its clock stops. Again for the same order, it is a young pin anew.
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError>;
@@ -225,11 +243,11 @@ pub trait Stock: Send + Sync + 'static {
     /// too many are there, nothing changes and this is an error, until those pins have ended.
     async fn settle(&self, settlement: Settlement) -> Result<(), StockError>;
 
-    /// The unpaid and unpinned holds of a customer.
+    /// The unpaid and unpinned holds of a customer; the one that ends first comes first.
     async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError>;
     /// How much there is of a sale; `None` when the stock does not know it.
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError>;
-    /// Frees every hold whose deadline has passed; how many there were.
+    /// Frees every hold whose deadline has passed and that no other call has met; how many there were.
     async fn expire(&self) -> Result<u64, StockError>;
     /// Pins that are older than `age` and that no order has spoken for; at most `most`.
     async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError>;
@@ -240,8 +258,8 @@ pub trait Stock: Send + Sync + 'static {
     /// Begins a rebuild: from now on it does not know the sale. `false` when somebody else began one a moment ago; if
     /// nothing comes of that within [`REBUILD_WITHIN`], the next one who asks may.
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError>;
-    /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone. An image that
-    /// is older than what it shows changes nothing.
+    /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone; what was
+    /// settled since the image was read stands. An image that is not newer than all that was shown changes nothing.
     async fn rebuild(&self, image: Image) -> Result<(), StockError>;
 }
 

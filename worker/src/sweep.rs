@@ -88,7 +88,7 @@ async fn free_orphan_pins(ctx: &Context) -> Result<u64, String> {
     for LonePin { sale, hold, order: id } in pins {
         match orders.iter().find(|order| order.id == id) {
             // The order is there: let the stock know, so that it asks no more.
-            Some(order) if order.hold == hold => {
+            Some(order) if order.hold == hold && order.sale == sale => {
                 ctx.stock.settle(settle::settlement(order)).await.map_err(|error| error.to_string())?;
             }
             _ => {

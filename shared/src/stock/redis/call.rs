@@ -1,0 +1,69 @@
+//! One call of a script: its keys, the run id, its arguments, and its reply.
+
+use redis::{Script, ScriptInvocation, ToRedisArgs};
+
+use super::reply::Reply;
+use super::{RedisStock, keys};
+use crate::redis_server::Known;
+use crate::stock::StockError;
+
+/// How often a call is repeated because there were more dead holds than one call frees. More of them than this many
+/// batches have never been in one sale.
+const MOST_ROUNDS: u32 = 100_000;
+
+/// A call that is being put together.
+pub(super) struct Call<'a> {
+    stock: &'a RedisStock,
+    known: Known,
+    invocation: ScriptInvocation<'a>,
+}
+
+impl RedisStock {
+    /// A call of a script that works on a sale.
+    pub(super) async fn call<'a>(&'a self, script: &'a Script, sale: &str) -> Result<Call<'a>, StockError> {
+        let mut call = self.bare_call(script).await?;
+        call.invocation.key(&keys::of_sale(sale)?.all()).arg(&*call.known.run_id);
+        Ok(call)
+    }
+
+    /// A call of a script that works on a rebuild.
+    pub(super) async fn rebuild_call<'a>(&'a self, script: &'a Script, sale: &str) -> Result<Call<'a>, StockError> {
+        let mut call = self.call(script, sale).await?;
+        call.invocation.key(&keys::of_sale(sale)?.unshown());
+        Ok(call)
+    }
+
+    /// A call without keys and arguments.
+    pub(super) async fn bare_call<'a>(&'a self, script: &'a Script) -> Result<Call<'a>, StockError> {
+        Ok(Call { stock: self, known: self.known().await?, invocation: script.prepare_invoke() })
+    }
+}
+
+impl Call<'_> {
+    pub(super) fn key(mut self, key: &str) -> Self {
+        self.invocation.key(key);
+        self
+    }
+
+    pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.invocation.arg(argument);
+        self
+    }
+
+    pub(super) fn args(mut self, arguments: &[String]) -> Self {
+        self.invocation.arg(arguments);
+        self
+    }
+
+    /// Sends it, again and again while dead holds are in its way.
+    pub(super) async fn send(self) -> Result<Reply, StockError> {
+        for _ in 0..MOST_ROUNDS {
+            let answer = self.invocation.invoke_async(&mut self.known.connection.clone()).await;
+            let reply = Reply::new(answer.map_err(|error| self.stock.failed(&self.known, &error))?)?;
+            if reply.word() != "again" {
+                return Ok(reply);
+            }
+        }
+        Err(StockError("there is no end of dead holds".into()))
+    }
+}

@@ -1,0 +1,39 @@
+-- Starts to write an image: from now on the sale is not known.
+--
+-- ARGV   3 the image's epoch, then for each tier: tier, capacity, sold, limit or ''
+-- Reply  go_on
+--        old    the image is not newer than what was shown, or older than what is being written: nothing was changed
+
+local image = ARGV[3]
+if not is_count(image) or #ARGV % 4 ~= 3 then
+  return nonsense('image')
+end
+local tiers, fields, seen = {}, {}, {}
+for i = 4, #ARGV, 4 do
+  local tier, capacity, sold, limit = unpack(ARGV, i, i + 3)
+  if not is_name(tier) or seen[tier] or not is_count(capacity) or not is_count(sold) then
+    return nonsense('tier')
+  elseif limit ~= '' and not is_count(limit) then
+    return nonsense('limit')
+  end
+  seen[tier] = true
+  tiers[#tiers + 1] = tier
+  for shelf, units in pairs({ capacity = capacity, sold = sold, held = 0, pinned = 0 }) do
+    fields[#fields + 1] = shelf .. ':' .. tier
+    fields[#fields + 1] = units
+  end
+  if limit ~= '' then
+    fields[#fields + 1] = 'limit:' .. tier
+    fields[#fields + 1] = limit
+  end
+end
+
+local shown, writing = unpack(call('HMGET', SALE, 'epoch', 'writing'))
+if shown and tonumber(shown) >= tonumber(image) or writing and tonumber(writing) > tonumber(image) then
+  return { 'old' }
+end
+call('UNLINK', NEW_SALE, NEW_HOLDS, NEW_LONE, NEW_ENDED, NEW_UNITS)
+call('HSET', NEW_SALE, 'tiers', table.concat(tiers, ','), unpack(fields))
+call('HDEL', SALE, 'run')
+call('HSET', SALE, 'rebuild', TOKEN, 'writing', image, 'begun', now)
+return { 'go_on' }

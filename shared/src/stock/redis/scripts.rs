@@ -1,0 +1,60 @@
+//! The Lua scripts, each put together from its own file and from what it shares with others.
+
+use redis::Script;
+
+/// What tells the scripts the time.
+pub(super) const CLOCK: &str = include_str!("lua/clock.lua");
+
+/// A clock that stands still until a test moves it.
+#[cfg(any(test, feature = "conformance"))]
+pub(super) const CLOCK_OF_TESTS: &str = "local now = tonumber(redis.call('GET', 'stampede:stock:clock-of-tests'))\n";
+
+const SALE: &str = include_str!("lua/sale.lua");
+const REBUILD: &str = include_str!("lua/rebuild.lua");
+
+/// Every script.
+pub(super) struct Scripts {
+    pub(super) reserve: Script,
+    pub(super) pin: Script,
+    pub(super) unpin: Script,
+    pub(super) free: Script,
+    pub(super) free_orphan: Script,
+    pub(super) settle: Script,
+    pub(super) holds_of: Script,
+    pub(super) levels: Script,
+    pub(super) expire: Script,
+    pub(super) lone_pins: Script,
+    pub(super) set_capacity: Script,
+    pub(super) begin_rebuild: Script,
+    pub(super) rebuild_start: Script,
+    pub(super) rebuild_pins: Script,
+    pub(super) rebuild_bought: Script,
+    pub(super) rebuild_finish: Script,
+    pub(super) touch: Script,
+}
+
+impl Scripts {
+    pub(super) fn new(clock: &str) -> Self {
+        let of_sale = |own: &str| Script::new(&[clock, SALE, own].concat());
+        let of_rebuild = |own: &str| Script::new(&[clock, SALE, REBUILD, own].concat());
+        Self {
+            reserve: of_sale(include_str!("lua/reserve.lua")),
+            pin: of_sale(include_str!("lua/pin.lua")),
+            unpin: of_sale(include_str!("lua/unpin.lua")),
+            free: of_sale(include_str!("lua/free.lua")),
+            free_orphan: of_sale(include_str!("lua/free_orphan.lua")),
+            settle: of_sale(include_str!("lua/settle.lua")),
+            holds_of: of_sale(include_str!("lua/holds_of.lua")),
+            levels: of_sale(include_str!("lua/levels.lua")),
+            expire: of_sale(include_str!("lua/expire.lua")),
+            lone_pins: of_sale(include_str!("lua/lone_pins.lua")),
+            set_capacity: of_sale(include_str!("lua/set_capacity.lua")),
+            begin_rebuild: of_sale(include_str!("lua/begin_rebuild.lua")),
+            rebuild_start: of_rebuild(include_str!("lua/rebuild_start.lua")),
+            rebuild_pins: of_rebuild(include_str!("lua/rebuild_pins.lua")),
+            rebuild_bought: of_rebuild(include_str!("lua/rebuild_bought.lua")),
+            rebuild_finish: of_rebuild(include_str!("lua/rebuild_finish.lua")),
+            touch: Script::new(&[clock, include_str!("lua/touch.lua")].concat()),
+        }
+    }
+}

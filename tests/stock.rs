@@ -1,0 +1,8 @@
+//! The stock in a real Redis: the suite that every stock runs, and the stories of a stock whose server may lose what it
+//! was given, or be asked by many at once.
+
+mod fixture;
+
+use fixture::OnServer;
+
+shared::stock::conformance::suite!(OnServer);
