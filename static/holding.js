@@ -59,12 +59,12 @@ export class Holding {
   }
 
   async #ask() {
-    const { hold, items } = this.#draft.read();
+    const { hold, items, renews = false } = this.#draft.read();
     try {
       const held = await this.#takeHold(hold, items);
       this.#draft.patch({
         phase: "held",
-        renews: false,
+        ...{ renews: false, renewed: renews },
         items: held.items ?? items,
         amount: held.amount,
         currency: held.currency,

@@ -252,6 +252,8 @@ export const text = {
     closed: "The sale is closed.",
     sold_out: "Everything is sold out.",
     held: "Your tickets are set aside for you.",
+    held_again:
+      "The shop counted its stock again. Your tickets are set aside once more, with new time to pay.",
     sending: "Sending your payment.",
     accepted: "Your order was accepted. The card is charged next.",
     charging: "Your card is being charged.",

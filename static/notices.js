@@ -40,7 +40,7 @@ export function statusLine({ step, sale, connection, notices, elsewhere, now }) 
   if (order) return text.status[order.state] ?? "";
   if (step.name === "sending") return elsewhere ? text.status.elsewhere : text.status.sending;
   if (step.name === "missing") return text.status.missing;
-  if (step.name === "pay") return text.status.held;
+  if (step.name === "pay") return step.hold.renewed ? text.status.held_again : text.status.held;
   if (step.name !== "choose") return "";
   return { paused: text.status.paused, closed: text.status.closed, sold_out: text.status.sold_out }[
     statusOf(sale, now)

@@ -15,7 +15,7 @@ use crate::redis_server::{RedisServer, RedisServerError};
 use crate::rooms::SharedRooms;
 use crate::rooms::redis::RedisRooms;
 use crate::stock::SharedStock;
-use crate::stock::memory::MemoryStock;
+use crate::stock::redis::RedisStock;
 
 /// How long a dead worker's jobs wait before another worker takes them.
 const LEASE: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl Backing {
         let options = QueueOptions { lease: LEASE, ..QueueOptions::default() };
         Ok(Self {
             ledger: Arc::new(ledger),
-            stock: Arc::new(MemoryStock::new(env.clone())),
+            stock: Arc::new(RedisStock::new(server.clone(), env.clone())),
             queue: Arc::new(RedisQueue::new(server.clone(), env.clone(), options)),
             rooms: Arc::new(RedisRooms::new(server, env.clone())),
             _data_dir: data_dir,

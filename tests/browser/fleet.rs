@@ -39,10 +39,12 @@ async fn a_hold_that_the_servers_lost_is_told_and_taken_again() {
     shopper.visit().await;
     shopper.reserve(2).await;
     shopper.shop.redis.ask(&["FLUSHALL"]).await;
-    shopper.browser.until_says("alert", "held for you no longer").await;
-    shopper.picture("hold-lost").await;
+    shopper.browser.until_says("status", "set aside once more, with new time").await;
+    shopper.picture("hold-renewed").await;
 
-    shopper.pay_with(GOOD_CARD).await;
+    shopper.introduce().await;
+    shopper.type_card(GOOD_CARD).await;
+    shopper.browser.click("pay").await;
     shopper.until_paid().await;
     shopper.charged(1).await;
     shopper.nothing_went_wrong().await;

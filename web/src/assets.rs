@@ -49,7 +49,7 @@ pub async fn index(visitor: Visitor) -> Response {
 /// `GET /sales/{sale}`: one sale.
 pub async fn sale(State(app): State<App>, Path(slug): Path<String>, visitor: Visitor) -> Response {
     let mut response = page("index.html", visitor.headers());
-    if app.catalogue.sale(&slug).is_none() {
+    if app.catalogue.find(&*app.ledger, &app.env, &slug).await.is_none() {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response

@@ -23,7 +23,7 @@ pub async fn open(
     customer: Customer,
     RawQuery(query): RawQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let connection = socket::join(&app, customer.id, query.as_deref())?;
+    let connection = socket::join(&app, customer.id, query.as_deref()).await?;
     let welcome = snapshot::take(&app, customer.id, connection.sales()).await?;
     let frames = stream::iter(welcome).chain(live(app, connection));
     let events = frames.map(|frame| Ok::<_, Infallible>(Event::default().data(frame.as_str())));

@@ -66,7 +66,7 @@ pub async fn remove(State(app): State<App>, customer: Customer, Path(hold): Path
 /// # Errors
 /// What the client hears.
 pub async fn take(app: &App, wish: Wish<'_>) -> Result<(Hold, bool), Problem> {
-    let sale = app.catalogue.sale(wish.sale).ok_or_else(|| unknown_sale(wish.sale))?;
+    let sale = app.catalogue.find(&*app.ledger, &app.env, wish.sale).await.ok_or_else(|| unknown_sale(wish.sale))?;
     let items = priced(app, &sale, wish.items)?;
     if sale.paused {
         return Err(Problem::paused());

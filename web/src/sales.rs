@@ -24,7 +24,7 @@ pub async fn list(State(app): State<App>) -> Result<impl IntoResponse, Problem> 
 
 /// One sale.
 pub async fn show(State(app): State<App>, Path(slug): Path<String>) -> Result<impl IntoResponse, Problem> {
-    let sale = app.catalogue.sale(&slug).ok_or_else(Problem::not_found)?;
+    let sale = app.catalogue.find(&*app.ledger, &app.env, &slug).await.ok_or_else(Problem::not_found)?;
     let levels = app.stock.levels(&slug).await?;
     Ok(fresh(view(&sale, levels, app.ledger.now())))
 }

@@ -39,7 +39,7 @@ pub async fn open(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let connection = join(&app, customer.id, query.as_deref())?;
+    let connection = join(&app, customer.id, query.as_deref()).await?;
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -53,13 +53,18 @@ pub async fn open(
 ///
 /// # Errors
 /// 429 or 503, when there are too many connections.
-pub fn join(app: &App, customer: Uuid, query: Option<&str>) -> Result<Connection, Problem> {
+pub async fn join(app: &App, customer: Uuid, query: Option<&str>) -> Result<Connection, Problem> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let mut sales: Vec<String> = pairs.filter(|(name, _)| name == "sale").map(|(_, slug)| slug.into_owned()).collect();
-    sales.sort();
-    sales.dedup();
-    sales.retain(|slug| app.catalogue.sale(slug).is_some());
-    sales.truncate(WATCHED_MAX);
+    let mut named: Vec<String> = pairs.filter(|(name, _)| name == "sale").map(|(_, slug)| slug.into_owned()).collect();
+    named.sort();
+    named.dedup();
+    named.truncate(WATCHED_MAX);
+    let mut sales = Vec::new();
+    for slug in named {
+        if app.catalogue.find(&*app.ledger, &app.env, &slug).await.is_some() {
+            sales.push(slug);
+        }
+    }
     Hub::join(app, customer, sales).map_err(|refused| match refused {
         Refused::Customer => Problem::slow_down(5_000),
         Refused::Process => Problem::unavailable(&"this process has all the connections it takes"),
