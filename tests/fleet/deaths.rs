@@ -87,7 +87,7 @@ async fn web_dies(point: &str, owed: bool) {
     if owed {
         room.until(order, &["paid"]).await;
     }
-    let ((status, again), _) = insist(&other, "/charges", &purchase).await;
+    let (status, again) = insist(&other, "/charges", &purchase).await;
     assert_eq!((status, &again["id"]), (202, &order.to_string().into()), "{again}");
     if !owed {
         room.until(order, &["paid"]).await;

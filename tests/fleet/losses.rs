@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tests::harness::client::{Answer, Client};
-use tests::harness::crowd::insist;
+use tests::harness::client::Client;
+use tests::harness::crowd::{insist, insist_and_count};
 use tests::harness::fleet::{Fleet, Ledger};
 use tests::harness::redis::Redis;
 use tokio::task::JoinHandle;
@@ -40,10 +40,8 @@ impl Load {
                 while !over.load(Ordering::Relaxed) {
                     let client = Client::new(&door).await;
                     let order = Uuid::new_v4();
-                    let (answer, refused) =
-                        insist(&client, "/charges", &client.purchase(order, sale, 1, "pm_card_visa")).await;
-                    unavailable.fetch_add(refused, Ordering::Relaxed);
-                    match answer {
+                    let purchase = client.purchase(order, sale, 1, "pm_card_visa");
+                    match insist_and_count(&client, "/charges", &purchase, &unavailable).await {
                         (202, _) => {
                             accepted.fetch_add(1, Ordering::Relaxed);
                             orders.push((client, order));
@@ -102,8 +100,8 @@ async fn undecided(fleet: &Fleet) -> (Client, Uuid) {
 
 /// The hold is lost and says so; another one can be had and paid for.
 async fn holds_again(fleet: &Fleet, (client, hold): (Client, Uuid)) -> (Client, Uuid) {
-    let (answer, _) = insist(&client, "/charges", &client.payment(Uuid::new_v4(), hold, "pm_card_visa")).await;
-    let (status, refusal): Answer = answer;
+    let late = client.payment(Uuid::new_v4(), hold, "pm_card_visa");
+    let (status, refusal) = insist(&client, "/charges", &late).await;
     assert_eq!((status, &refusal["code"]), (409, &"hold_expired".into()), "{refusal}");
     let (again, (status, body)) = client.hold("night", 1).await;
     assert_eq!(status, 201, "{body}");

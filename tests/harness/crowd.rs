@@ -1,5 +1,6 @@
 //! Customers who come in numbers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -60,15 +61,18 @@ pub async fn all_paid(accepted: &mut [(Shopper, Uuid)]) -> Vec<Value> {
 }
 
 /// Sends the same call until the shop can say yes or no, as the page does: after 503 or no answer at all, once more.
-/// Counts the answers 503.
-pub async fn insist(client: &Client, path: &str, body: &Value) -> (Answer, usize) {
-    let mut unavailable = 0;
+pub async fn insist(client: &Client, path: &str, body: &Value) -> Answer {
+    insist_and_count(client, path, body, &AtomicUsize::new(0)).await
+}
+
+/// The same, and counts the answers 503 as they come.
+pub async fn insist_and_count(client: &Client, path: &str, body: &Value, unavailable: &AtomicUsize) -> Answer {
     let asking = async {
         loop {
             match client.try_post(path, body).await {
                 Ok((503, refusal)) => {
                     assert!(refusal["retry_in_ms"].is_u64(), "{refusal}");
-                    unavailable += 1;
+                    unavailable.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(answer) => return answer,
                 Err(_) => {}
@@ -77,5 +81,5 @@ pub async fn insist(client: &Client, path: &str, body: &Value) -> (Answer, usize
         }
     };
     let answer = tokio::time::timeout(PATIENCE, asking).await;
-    (answer.unwrap_or_else(|_| panic!("no answer to {path} {body} within {PATIENCE:?}")), unavailable)
+    answer.unwrap_or_else(|_| panic!("no answer to {path} {body} within {PATIENCE:?}"))
 }
