@@ -33,7 +33,7 @@ async fn sell(fleet: &Fleet, orders: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_over_takes_no_memory() {
-    let orders: usize = std::env::var(ORDERS).ok().and_then(|text| text.parse().ok()).unwrap_or(3_000);
+    let orders: usize = std::env::var(ORDERS).ok().and_then(|text| text.parse().ok()).unwrap_or(1_500);
     let fleet = Fleet::start(&[("LOG", "warn")]).await;
     fleet.sale("night", 1_000_000, &[]).await;
     // Buffers and pools fill first.
