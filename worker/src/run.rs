@@ -49,12 +49,12 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
 
 /// Sweeps every [`sweep::ROUND`], with jitter, so that several workers do not sweep in step.
 async fn sweep_until(ctx: Context, shutdown: CancellationToken) {
-    let mut epochs = sweep::Epochs::new();
+    let mut watch = sweep::Watch::default();
     while !shutdown.is_cancelled() {
         let pause = sweep::ROUND + ctx.env.jitter(sweep::ROUND / 4);
         tokio::select! {
             () = ctx.env.sleep(pause) => {
-                sweep::keep_stock(&ctx, &mut epochs).await;
+                sweep::keep_stock(&ctx, &mut watch).await;
                 sweep::round(&ctx).await;
             },
             () = shutdown.cancelled() => {}

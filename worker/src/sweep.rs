@@ -17,18 +17,36 @@ use crate::{Context, cancel_key, settle};
 
 /// Things that one part does in one round.
 const BATCH: u32 = 500;
+/// Charges that are queued again in one round after a loss: more than workers do in that time.
+const BATCH_AGAIN: u32 = 10_000;
 /// Calls to Stripe that one part makes in one round.
 const BATCH_AT_STRIPE: u32 = 20;
 
 /// How often the sweep comes round.
 pub const ROUND: Duration = Duration::from_secs(1);
 
-/// The epochs of all sales, as a worker last saw them.
-pub type Epochs = HashMap<String, u64>;
+/// What a worker knows of the stock from one round to the next.
+#[derive(Debug)]
+pub struct Watch {
+    /// The epochs of all sales, as last seen.
+    epochs: HashMap<String, u64>,
+    /// Jobs may have been lost, and are being queued again.
+    queues_again: bool,
+}
+
+impl Default for Watch {
+    /// A worker that starts cannot know what was lost before.
+    fn default() -> Self {
+        Self { epochs: HashMap::new(), queues_again: true }
+    }
+}
 
 /// Looks whether the stock has lost a sale; before [`round`], which works with what the stock shows.
-pub async fn keep_stock(ctx: &Context, epochs: &mut Epochs) {
-    counted("lost_stock", restore(ctx, epochs).await);
+pub async fn keep_stock(ctx: &Context, watch: &mut Watch) {
+    counted("lost_stock", restore(ctx, watch).await);
+    if watch.queues_again {
+        counted("lost_jobs", queue_again(ctx, watch).await);
+    }
 }
 
 /// Does every part once.
@@ -57,19 +75,27 @@ fn counted(part: &'static str, done: Result<u64, String>) {
 }
 
 /// Rebuilds what the stock has lost. A new epoch, whoever began it, says that the server forgot, or that another one
-/// took its place: then it may have forgotten jobs, too, and everything that is owed is queued again.
-async fn restore(ctx: &Context, epochs: &mut Epochs) -> Result<u64, String> {
+/// took its place: then it may have forgotten jobs, too.
+async fn restore(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
     let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
     let slugs: Vec<String> = sales.iter().map(|sale| sale.slug.clone()).collect();
     let restored = keeper::restore(&*ctx.ledger, &*ctx.stock, &slugs).await;
     let restored = restored.map_err(|error| error.to_string())?.len() as u64;
     let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
-    let now: Epochs = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();
-    if now != *epochs {
-        queue_owed(ctx, Duration::ZERO, u32::MAX).await?;
-        *epochs = now;
-    }
+    let now: HashMap<String, u64> = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();
+    // The first epoch of a new sale follows no loss.
+    watch.queues_again |= watch.epochs.iter().any(|(sale, epoch)| *epoch > 0 && now.get(sale) != Some(epoch));
+    watch.epochs = now;
     Ok(restored)
+}
+
+/// Queues what is owed, the oldest first, a batch a round: those behind them get their turn when these are done.
+async fn queue_again(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
+    let owed = Left::Owed { since: ctx.ledger.now() };
+    let orders = ctx.ledger.left(owed, BATCH_AGAIN).await.map_err(|error| error.to_string())?;
+    let queued = push_charges(ctx, &orders).await?;
+    watch.queues_again = orders.len() == BATCH_AGAIN as usize;
+    Ok(queued)
 }
 
 async fn expire_holds(ctx: &Context) -> Result<u64, String> {
@@ -108,6 +134,10 @@ async fn free_orphan_pins(ctx: &Context) -> Result<u64, String> {
 pub async fn queue_owed(ctx: &Context, unchanged_for: Duration, most: u32) -> Result<u64, String> {
     let since = ctx.ledger.now().minus(unchanged_for);
     let orders = ctx.ledger.left(Left::Owed { since }, most).await.map_err(|error| error.to_string())?;
+    push_charges(ctx, &orders).await
+}
+
+async fn push_charges(ctx: &Context, orders: &[Order]) -> Result<u64, String> {
     let mut queued = 0;
     for orders in orders.chunks(BATCH as usize) {
         let jobs: Result<Vec<NewJob>, _> = orders.iter().map(|order| NewJob::of(&CreateCharge::of(order))).collect();
