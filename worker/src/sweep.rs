@@ -91,7 +91,8 @@ async fn restore(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
 
 /// Queues what is owed, the oldest first, a batch a round: those behind them get their turn when these are done.
 async fn queue_again(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
-    let owed = Left::Owed { since: ctx.ledger.now() };
+    // This millisecond included.
+    let owed = Left::Owed { since: ctx.ledger.now().plus(Duration::from_millis(1)) };
     let orders = ctx.ledger.left(owed, BATCH_AGAIN).await.map_err(|error| error.to_string())?;
     let queued = push_charges(ctx, &orders).await?;
     watch.queues_again = orders.len() == BATCH_AGAIN as usize;

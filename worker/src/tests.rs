@@ -8,6 +8,7 @@ mod answers;
 mod buyers;
 mod deaths;
 mod faults;
+mod losing;
 mod stripe;
 mod sweeping;
 mod walk;
