@@ -4,9 +4,12 @@
 mod calls;
 mod crowd;
 mod fixture;
+mod keyspace;
 mod leftovers;
 mod loss;
+mod nonsense;
 mod twins;
+mod wire;
 
 use fixture::OnServer;
 

@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use shared::ledger::records::{Image, ImagePin, ImageTier};
 use shared::order::state::StockEffect;
 use shared::sale::{Item, PricedItem};
+use shared::stock::conformance::Fixture as _;
 use shared::stock::{Reserve, Settlement, Stock};
 use uuid::Uuid;
 
+use super::fixture::OnServer;
+
 /// A tier: how many units, and how many for one customer.
 type Tier = (&'static str, u32, Option<u32>);
+/// The sales that the calls are about.
 const SALES: [(&str, &[Tier]); 2] =
     [("demo", &[("std", 6, None), ("vip", 6, Some(4))]), ("other", &[("std", 5, Some(3))])];
 const CUSTOMERS: u128 = 3;
@@ -212,6 +218,21 @@ fn image(sale: usize, epoch: u64, sold: u32, pins: &BTreeMap<u128, (u128, i64, u
         tiers: tiers.iter().map(tier).collect(),
         pins: pins.iter().map(pin).collect(),
         bought: bought.collect(),
+    }
+}
+
+/// Makes so many calls, the same ones each time.
+pub(super) async fn play_at_random(on: &OnServer, calls: u32) {
+    let (mut runner, mut epochs) = (TestRunner::deterministic(), [0; 2]);
+    for n in 0..calls {
+        let any = call().new_tree(&mut runner).expect("any call").current();
+        let call = if n < 2 { Call::open(n as usize) } else { any };
+        match &call {
+            Call::Pass { ms } => on.pass(Duration::from_millis(*ms)).await,
+            Call::Rebuild { sale, newer_by, .. } => epochs[*sale] += newer_by,
+            _ => {}
+        }
+        answer(&on.stock, &call, epochs).await;
     }
 }
 

@@ -35,6 +35,9 @@ const PASS: &str = r"
 
 /// Lets time pass for everything that the stock has on a server.
 pub(super) async fn pass(redis: &Redis, time: Duration) {
+    if time.is_zero() {
+        return;
+    }
     redis.ask(&["EVAL", PASS, "0", &time.as_millis().to_string(), PREFIX]).await;
 }
 
