@@ -6,11 +6,13 @@ use shared::ledger::ImagePin;
 use shared::ledger::records::Image;
 use shared::order::state::StockEffect;
 use shared::sale::Item;
+use shared::stock::conformance::Fixture as _;
 use shared::stock::redis::RedisStock;
 use shared::stock::{Freed, Pinned, Reserve, Reserved, Stock};
 use tests::harness::redis::Redis;
 
-use super::fixture::{counts, hold, id, image, items, purchase, settlement, stock_on};
+use super::fixture::{OnServer, counts, hold, id, image, items, purchase, settlement, stock_on};
+use super::wire::calls_during;
 
 /// How long a call may fail after its server was killed, until the connection is made anew.
 const RECONNECTED_WITHIN: Duration = Duration::from_secs(10);
@@ -163,6 +165,26 @@ async fn a_rebuild_that_is_overtaken_writes_into_nobody_elses() {
     assert!(overtaken.is_err(), "the older image ended before the newer one began: the story was not told");
     assert_eq!(counts(&quick).await, (99_990, 10, 0));
     assert_eq!(quick.levels("demo").await.unwrap().unwrap().epoch, 2);
+}
+
+/// The server comes back from a snapshot that was made in the middle of the rebuild, without the parts that came later.
+#[tokio::test]
+async fn a_rebuild_goes_on_only_on_the_server_process_on_which_it_began() {
+    let on = OnServer::fresh().await;
+    let pins = vec![ImagePin { order: id(1), hold: id(1), customer: id(1), version: 2, items: items(1) }];
+    let image = Image { pins, ..image(1, 5, None) };
+    let parts = calls_during(&on.redis, async { on.stock.rebuild(image).await.unwrap() }).await;
+    on.redis.ask(&["FLUSHALL"]).await;
+    let client = redis::Client::open(on.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut parts = parts.into_iter().filter(|part| part.keys.len() > 1);
+    parts.next().expect("the start").repeat(&mut connection).await.unwrap();
+    for mut part in parts {
+        part.arguments[0] = "another process".into();
+        let answer: Vec<String> = redis::from_redis_value(part.repeat(&mut connection).await.unwrap()).unwrap();
+        assert_eq!(answer, ["overtaken"]);
+    }
+    assert!(!is_known(&on.stock).await);
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use shared::ledger::ImagePin;
+use shared::ledger::records::Image;
 use shared::stock::conformance::Fixture as _;
-use shared::stock::{Levels, Stock as _};
+use shared::stock::{Levels, Pinned, Stock as _};
 use tests::harness::redis::Redis;
 
 use super::calls::play_at_random;
-use super::fixture::OnServer;
+use super::fixture::{OnServer, hold, id, image, items};
 use super::wire::{ScriptCall, calls_during};
 
 /// What stands where something else is expected. The first one is nothing that any script takes.
@@ -84,14 +86,17 @@ async fn a_script_refuses_arguments_that_make_no_sense_and_writes_nothing() {
 #[tokio::test]
 async fn a_hold_that_makes_no_sense_is_an_error_and_changes_nothing() {
     let on = OnServer::fresh().await;
-    on.stock.rebuild(super::fixture::image(1, 5, None)).await.unwrap();
-    on.stock.reserve(super::fixture::hold(1, 1)).await.unwrap();
-    let id = super::fixture::id(1);
+    on.stock.rebuild(image(1, 5, None)).await.unwrap();
+    on.stock.reserve(hold(1, 1)).await.unwrap();
+    let id = id(1);
     on.redis.ask(&["HSET", "stampede:stock:{demo}:holds", &id.to_string(), "thinking|what is this"]).await;
     let before = everything(&on.redis).await;
     assert!(on.stock.pin(id, id, id).await.is_err());
     assert!(on.stock.free(id, id).await.is_err());
-    assert!(on.stock.reserve(super::fixture::hold(1, 1)).await.is_err());
+    assert!(on.stock.reserve(hold(1, 1)).await.is_err());
     assert!(on.stock.holds_of(id).await.is_err());
     assert_eq!(everything(&on.redis).await, before);
+    let pin = ImagePin { order: id, hold: id, customer: id, version: 2, items: items(1) };
+    on.stock.rebuild(Image { pins: vec![pin], ..image(2, 5, None) }).await.unwrap();
+    assert!(matches!(on.stock.pin(id, id, id).await.unwrap(), Pinned::Yes { new: false, .. }), "a rebuild mends it");
 }

@@ -78,7 +78,7 @@ fn cases() -> u32 {
 fn the_stock_in_redis_and_the_stock_in_memory_cannot_be_told_apart() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let twins = tokio::sync::Mutex::new(runtime.block_on(Twins::start()));
-    let config = Config { cases: cases(), max_shrink_iters: 5_000, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: cases(), max_shrink_iters: 1_000, failure_persistence: None, ..Config::default() };
     let run = TestRunner::new(config).run(&prop::collection::vec(call(), 1..160), |calls| {
         runtime.block_on(async {
             let mut twins = twins.lock().await;
