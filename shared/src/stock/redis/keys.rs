@@ -23,7 +23,7 @@ const NAMES: [&str; 7] = [
     // A hash. Of the sale: `run`, the run id of the server process under which it was rebuilt, without which it is not
     // known; `epoch`, the newest that was shown; `tiers`, in order, with commas. Of a tier: `capacity:<tier>`,
     // `free:<tier>`, `held:<tier>`, `pinned:<tier>`, `sold:<tier>`, and `limit:<tier>` if it has one. Of a rebuild under
-    // way: `begun`, when it last gave a sign of life (ms); `rebuild`, its token; `writing`, its epoch.
+    // way: `begun`, when it last gave a sign of life (ms); `rebuild`, its token and the run id; `writing`, its epoch.
     "sale",
     // A hash of every hold by id, those of ended orders included while they are remembered; a line each.
     "holds",

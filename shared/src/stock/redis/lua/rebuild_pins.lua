@@ -36,8 +36,9 @@ end
 local lines = call('HMGET', HOLDS, unpack(ids))
 for i, pin in ipairs(pins) do
   local id, stage, version, till = ids[i], 'pinned', pin.version, nil
-  local old = read(lines[i])
-  if old and old.order == pin.order and tonumber(old.version) > tonumber(version) then
+  -- One that makes no sense is what a rebuild is for.
+  local sound, old = pcall(read, lines[i])
+  if sound and old and old.order == pin.order and tonumber(old.version) > tonumber(version) then
     till = call('ZSCORE', ENDED, id)
     if old.stage == 'pinned' or till and tonumber(till) > now then
       stage, version = old.stage, old.version

@@ -35,5 +35,5 @@ end
 call('UNLINK', NEW_SALE, NEW_HOLDS, NEW_LONE, NEW_ENDED, NEW_UNITS)
 call('HSET', NEW_SALE, 'tiers', table.concat(tiers, ','), unpack(fields))
 call('HDEL', SALE, 'run')
-call('HSET', SALE, 'rebuild', TOKEN, 'writing', image, 'begun', now)
+call('HSET', SALE, 'rebuild', THIS, 'writing', image, 'begun', now)
 return { 'go_on' }
