@@ -121,10 +121,6 @@ fn a_sweep_killed_between_ledger_and_stock_leaves_no_unit_in_a_dead_hold() {
         w.work();
         w.pass_secs(901);
         w.faults.next(call, fate);
-        if call == "push" {
-            // The first push of a round is that of owed charges, of which there are none.
-            w.faults.next(call, fate);
-        }
         let _ = sweep::round(&w.ctx).now_or_never();
         let _ = sweep::round(&w.ctx).now_or_never();
         w.live(Duration::from_secs(90));
