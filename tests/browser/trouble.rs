@@ -71,6 +71,34 @@ async fn two_tabs_show_the_same_and_paying_in_both_at_once_charges_once() {
 }
 
 #[tokio::test]
+async fn what_one_tab_pays_for_the_other_shows_from_the_first_moment() {
+    let shopper = Shopper::start().await;
+    let browser = &shopper.browser;
+    shopper.visit().await;
+    shopper.reserve(1).await;
+    let first = browser.tab().await;
+    let second = browser.new_tab().await;
+    shopper.visit().await;
+    browser.by_testid("hold-countdown").await;
+    shopper.introduce().await;
+    shopper.type_card(GOOD_CARD).await;
+    shopper.let_bank_hesitate().await;
+    browser.click("pay").await;
+    browser.by_testid("pending").await;
+    let order = shopper.order_shown().await;
+
+    browser.switch_to(&first).await;
+    browser.by_testid("pending").await;
+    assert_eq!(shopper.order_shown().await, order);
+    shopper.let_bank_answer().await;
+    let paid = shopper.until_paid().await;
+    browser.switch_to(&second).await;
+    assert_eq!(shopper.until_paid().await, paid);
+    shopper.charged(1).await;
+    shopper.nothing_went_wrong().await;
+}
+
+#[tokio::test]
 async fn a_reload_while_pending_leads_back_to_the_same_order() {
     let shopper = Shopper::start().await;
     shopper.visit().await;
