@@ -259,7 +259,7 @@ pub trait Stock: Send + Sync + 'static {
     /// nothing comes of that within [`REBUILD_WITHIN`], the next one who asks may.
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError>;
     /// Forgets what it knew of a sale and shows what the ledger says. Unpaid holds of the sale are gone; what was
-    /// settled since the image was read stands. An image that is not newer than all that was shown changes nothing.
+    /// settled since the image was read stands. An image that is not newer than what it shows changes nothing.
     async fn rebuild(&self, image: Image) -> Result<(), StockError>;
 }
 

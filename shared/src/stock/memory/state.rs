@@ -17,8 +17,6 @@ use crate::stock::{
 #[derive(Default)]
 pub(super) struct State {
     pub(super) sales: HashMap<String, SaleStock>,
-    /// The newest epoch that was shown of each sale, known or not.
-    epochs: HashMap<String, u64>,
     /// Rebuilds that were begun, and when.
     rebuilding: HashMap<String, Duration>,
     /// Of a sale that is not known, the holds of orders only: a rebuild asks them what was settled since its image.
@@ -228,11 +226,10 @@ impl State {
     }
 
     pub(super) fn rebuild(&mut self, now: Duration, image: Image) {
-        if self.epochs.get(&image.sale).is_some_and(|newest| *newest >= image.epoch) {
+        if self.sales.get(&image.sale).is_some_and(|shown| shown.epoch >= image.epoch) {
             return;
         }
         self.rebuilding.remove(&image.sale);
-        self.epochs.insert(image.sale.clone(), image.epoch);
         let old: Vec<Uuid> =
             self.holds.values().filter(|record| record.hold.sale == image.sale).map(|record| record.hold.id).collect();
         let old: HashMap<Uuid, Record> = old.into_iter().filter_map(|id| Some((id, self.forget(id)?))).collect();

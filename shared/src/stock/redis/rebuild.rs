@@ -55,7 +55,7 @@ impl RedisStock {
         goes_on(call.arg(&token).arg(image.epoch), "shown", &image.sale).await
     }
 
-    /// Whether there is anything to write: an image that is not newer than all that was shown is not.
+    /// Whether there is anything to write: an image that is not newer than what is shown is not.
     async fn start(&self, image: &Image, token: &str) -> Result<bool, StockError> {
         let call = self.rebuild_call(&self.scripts.rebuild_start, &image.sale).await?;
         let mut call = call.arg(token).arg(image.epoch);

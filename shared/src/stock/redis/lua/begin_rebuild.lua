@@ -14,5 +14,6 @@ if begun and tonumber(begun) + tonumber(within) > now then
   return { 'busy' }
 end
 call('HSET', SALE, 'begun', now)
-call('HDEL', SALE, 'run')
+-- Whoever was writing an image has given no sign of life for as long as that.
+call('HDEL', SALE, 'run', 'rebuild', 'writing')
 return { 'begun' }

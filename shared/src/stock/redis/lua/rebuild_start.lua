@@ -2,7 +2,7 @@
 --
 -- ARGV   3 the image's epoch, then for each tier: tier, capacity, sold, limit or ''
 -- Reply  go_on
---        old    the image is not newer than what was shown, or older than what is being written: nothing was changed
+--        old    the image is not newer than what is shown, or older than what is being written: nothing was changed
 
 local image = ARGV[3]
 if not is_count(image) or #ARGV % 4 ~= 3 then
@@ -28,7 +28,8 @@ for i = 4, #ARGV, 4 do
   end
 end
 
-local shown, writing = unpack(call('HMGET', SALE, 'epoch', 'writing'))
+local writing = call('HGET', SALE, 'writing')
+local shown = is_known() and epoch
 if shown and tonumber(shown) >= tonumber(image) or writing and tonumber(writing) > tonumber(image) then
   return { 'old' }
 end
