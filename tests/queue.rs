@@ -1,5 +1,7 @@
 //! The queue on a real Redis server: the suite that every queue passes, the model, and what only this one promises.
 
+mod model;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,11 @@ use tests::harness::redis::Redis;
 async fn connect(redis: &Redis, options: QueueOptions) -> Arc<RedisQueue> {
     let server = RedisServer::connect(&redis.url()).await.expect("a server that is fit");
     Arc::new(RedisQueue::new(server, Env::system(), options))
+}
+
+/// A key of a queue, as operators see it.
+fn key(queue: &str, part: &str) -> String {
+    format!("stampede:{{queue}}:{queue}:{part}")
 }
 
 /// Redis's own time cannot be moved, so it is waited for.

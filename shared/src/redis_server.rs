@@ -72,8 +72,7 @@ impl RedisServer {
         let database = info.redis_settings().db();
         let client = Client::open(info).map_err(|_| RedisServerError::Address)?;
         let mut probe = connection(&client).await.map_err(RedisServerError::Unreachable)?;
-        let info: String =
-            redis::cmd("INFO").query_async(&mut probe).await.map_err(RedisServerError::Unreachable)?;
+        let info: String = redis::cmd("INFO").query_async(&mut probe).await.map_err(RedisServerError::Unreachable)?;
         unfit(&info).map_or(Ok(()), |sentence| Err(RedisServerError::Unfit(sentence)))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
@@ -102,9 +101,8 @@ impl RedisServer {
     /// # Errors
     /// The server's, or the network's.
     pub async fn blocking(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_WITHIN)).set_response_timeout(None);
         self.shared.client.get_multiplexed_async_connection_with_config(&config).await
     }
 

@@ -24,9 +24,10 @@ use crate::env::Timestamp;
 const FETCH_MOST: usize = 256;
 /// How long a fetcher waits at most before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How many leases are looked at in search of lapsed ones, each time that it is time for that. In between, a look takes
-/// in ten for every job that was asked for, which is all of them in a small shop.
-const LEASES_AT_ONCE: u32 = 1_000;
+/// How many leases every look takes in, in search of lapsed ones; in a small shop that is all of them.
+const GLANCE: u32 = 50;
+/// How many it takes in when it is time for a search.
+const SEARCH: u32 = 1_000;
 /// The longest time between two searches; they come ten times in a lease, but no less often than this.
 const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 /// Consumers that have been silent for so many leases are gone; the list is looked through as often.
@@ -114,7 +115,7 @@ impl RedisQueue {
             let mut lines = self.fetching.lines.lock();
             let line = lines.entry(queue).or_default();
             let is_time = line.searched_at.is_none_or(|at| now.saturating_sub(at) >= pause);
-            (line.cursor.clone(), if is_time { LEASES_AT_ONCE } else { 0 })
+            (line.cursor.clone(), if is_time { SEARCH } else { GLANCE })
         };
         let mut call = Call::of(&TAKE, queue);
         call.arg(consumer).number(max).number(self.options.lease.as_millis());
