@@ -237,6 +237,15 @@ pub struct QueueOptions {
     pub max_len: usize,
 }
 
+impl QueueOptions {
+    /// For a store that several processes share. There a worker that died leaves others behind, who should not wait
+    /// long for its jobs; where there is but one process, only a stalled one lets leases lapse.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { lease: Duration::from_secs(10), ..Self::default() }
+    }
+}
+
 impl Default for QueueOptions {
     fn default() -> Self {
         Self { lease: Duration::from_secs(30), max_len: 1_000_000 }

@@ -81,6 +81,19 @@ async fn the_names_of_workers_that_are_gone_are_forgotten() {
 }
 
 #[tokio::test]
+async fn a_job_is_not_forgotten_with_the_name_of_its_worker() {
+    let store = QueueOptions { lease: Duration::from_millis(20), ..SHORT };
+    let redis = Redis::start().await;
+    let queue = connect(&redis, store).await;
+    queue.push(numbers(0..1)).await.unwrap();
+    queue.fetch(Number::QUEUE, "gone", 1).await.unwrap();
+    // Nobody is there for longer than it takes for a name to be forgotten.
+    tokio::time::sleep(store.lease * 20).await;
+    let fetched = connect(&redis, store).await.fetch(Number::QUEUE, "new", 1).await.unwrap();
+    assert_eq!((fetched[0].key.as_str(), fetched[0].deliveries), ("0", 2));
+}
+
+#[tokio::test]
 async fn counting_a_hundred_thousand_jobs_takes_no_longer_than_counting_one() {
     const CALLS: u32 = 200;
     let redis = Redis::start().await;

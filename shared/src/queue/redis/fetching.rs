@@ -30,7 +30,7 @@ const GLANCE: u32 = 50;
 const SEARCH: u32 = 1_000;
 /// The longest time between two searches; they come ten times in a lease, but no less often than this.
 const SEARCH_AGAIN: Duration = Duration::from_secs(1);
-/// Consumers that have been silent for so many leases are gone; the list is looked through as often.
+/// Consumers that hold nothing and were given nothing for so many leases are gone; the list is looked through as often.
 const GONE_AFTER_LEASES: u32 = 10;
 /// How long an answer may take beyond the time that the server was asked to wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
