@@ -1,9 +1,9 @@
 //! Jobs that outlive the process that asked for them.
 //!
 //! A [`Queue`] keeps jobs until somebody says that they are finished. It is a *store*: it knows keys, bytes, leases
-//! and times, and nothing of what a job does. [`memory::Memory`] is the one for a single process; every
-//! implementation passes the same suite, `conformance`. On top of any store, [`worker::register`] runs plain
-//! `async fn(ctx, job, info) -> Finish` handlers under apalis.
+//! and times, and nothing of what a job does. [`memory::Memory`] is the one for a single process, [`redis::RedisQueue`]
+//! the one that several share; every implementation passes the same suite, `conformance`. On top of any store,
+//! [`worker::register`] runs plain `async fn(ctx, job, info) -> Finish` handlers under apalis.
 //!
 //! # The life of a job
 //!

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use shared::queue::{Delivery, Finish, Gauges, Job as _, Lease, NewJob, Pushed, Queue, QueueError, QueueOptions};
+use shared::queue::{Delivery, Finish, Gauges, Job as _, Lease, NewJob, Pushed, Queue, QueueError};
 use tests::harness::redis::Redis;
 
-use super::crew::{Number, SHORT, numbers, until};
+use super::crew::{LONG, Number, SHORT, numbers, until};
 use super::{connect, key};
-
-const LONG: QueueOptions = QueueOptions { lease: Duration::from_secs(600), max_len: 100_000 };
 
 async fn fetch_all(queue: &impl Queue, jobs: usize) -> Vec<Delivery> {
     let mut fetched = Vec::new();

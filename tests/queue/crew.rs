@@ -17,8 +17,10 @@ use super::connect_to;
 /// How long anything may take that a story waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A short lease, so that a story can wait for its end.
-pub(super) const SHORT: QueueOptions = QueueOptions { lease: Duration::from_millis(300), max_len: 100_000 };
+/// A lease that a story can wait for, and that a busy machine renews in time nevertheless.
+pub(super) const SHORT: QueueOptions = QueueOptions { lease: Duration::from_millis(500), max_len: 100_000 };
+/// A lease that no story outlives.
+pub(super) const LONG: QueueOptions = QueueOptions { lease: Duration::from_secs(600), max_len: 100_000 };
 
 /// What the stories push.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

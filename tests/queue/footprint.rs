@@ -8,7 +8,7 @@ use redis::Value;
 use shared::queue::{Finish, Gauges, Job as _, Queue as _, QueueOptions};
 use tests::harness::redis::Redis;
 
-use super::crew::{Crew, Number, SHORT, numbers, options, until};
+use super::crew::{Crew, LONG, Number, SHORT, numbers, options, until};
 use super::{connect, key};
 
 async fn number(redis: &Redis, command: &[&str]) -> u64 {
@@ -32,10 +32,10 @@ fn name(facts: Vec<Value>) -> String {
 async fn ten_thousand_finished_jobs_leave_an_empty_stream_and_nothing_else() {
     const JOBS: u32 = 10_000;
     let redis = Redis::start().await;
-    let queue = connect(&redis, SHORT).await;
+    let queue = connect(&redis, LONG).await;
     let done = Arc::new(AtomicUsize::new(0));
     // Some are tried again, some are followed by another.
-    let crew = Crew::start(&redis, SHORT, options("w", 50), done.clone(), |done, Number(n), info| async move {
+    let crew = Crew::start(&redis, LONG, options("w", 50), done.clone(), |done, Number(n), info| async move {
         if n % 100 == 1 && info.retries == 0 {
             return Finish::retry(Duration::from_millis(20), "not yet");
         }
@@ -97,7 +97,7 @@ async fn a_job_is_not_forgotten_with_the_name_of_its_worker() {
 async fn counting_a_hundred_thousand_jobs_takes_no_longer_than_counting_one() {
     const CALLS: u32 = 200;
     let redis = Redis::start().await;
-    let queue = connect(&redis, SHORT).await;
+    let queue = connect(&redis, LONG).await;
     let count = async || {
         let started = Instant::now();
         for _ in 0..CALLS {

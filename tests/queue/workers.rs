@@ -3,13 +3,14 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use shared::queue::worker::{JobInfo, WorkerOptions};
 use shared::queue::{Finish, Gauges, Job as _, NewJob, Queue as _};
 use tests::harness::redis::Redis;
 use tokio::sync::{mpsc, watch};
 
-use super::crew::{Crew, Number, SHORT, numbers, options, soon, until};
+use super::crew::{Crew, LONG, Number, SHORT, numbers, options, soon, until};
 use super::{connect, key};
 
 type Runs = mpsc::UnboundedSender<(u32, JobInfo)>;
@@ -79,7 +80,7 @@ async fn a_live_job_that_takes_ten_leases_is_taken_by_nobody_else() {
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_gives_back_what_it_has_not_started() {
     let redis = Redis::start().await;
-    let queue = connect(&redis, SHORT).await;
+    let queue = connect(&redis, LONG).await;
     let (runs, mut seen) = mpsc::unbounded_channel();
     let (release, released) = watch::channel(false);
     let wait = |mut released: watch::Receiver<bool>, Number(_), _| async move {
@@ -87,19 +88,42 @@ async fn a_worker_that_is_told_to_stop_gives_back_what_it_has_not_started() {
         Finish::done()
     };
     let running = async || queue.gauges(Number::QUEUE).await.unwrap().running;
-    let mut first = Crew::start(&redis, SHORT, options("first", 8), released, wait);
+    let mut first = Crew::start(&redis, LONG, options("first", 8), released, wait);
     queue.push(numbers(0..20)).await.unwrap();
     until("its hands are full", async || running().await == 8 + 3).await;
     first.ask_to_stop();
     until("it holds only what runs", async || running().await == 8).await;
     release.send(true).unwrap();
     first.stop().await;
-    let second = Crew::start(&redis, SHORT, options("second", 2), runs, note);
+    let second = Crew::start(&redis, LONG, options("second", 2), runs, note);
     for expected in 8..20 {
         let (n, info) = soon("a job runs", seen.recv()).await.unwrap();
         assert_eq!((n, info.deliveries, info.crashes), (expected, 1, 0), "given back first, and not counted");
     }
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_short_delay_is_not_made_longer_by_waiting() {
+    const TRIES: u32 = 20;
+    const DELAY: Duration = Duration::from_millis(20);
+    let redis = Redis::start().await;
+    let queue = connect(&redis, LONG).await;
+    let (runs, mut seen) = mpsc::unbounded_channel();
+    let crew = Crew::start(&redis, LONG, options("w", 4), runs, |runs: Runs, Number(n), info| async move {
+        runs.send((n, info)).unwrap();
+        if info.retries < TRIES { Finish::retry(DELAY, "not yet") } else { Finish::done() }
+    });
+    queue.push(numbers(0..1)).await.unwrap();
+    soon("the job runs", seen.recv()).await.unwrap();
+    let started = Instant::now();
+    for _ in 0..TRIES {
+        soon("the job runs again", seen.recv()).await.unwrap();
+    }
+    // Who only looked now and then would take a quarter of a second for each.
+    let took = started.elapsed();
+    assert!((DELAY * TRIES..DELAY * TRIES * 6).contains(&took), "{TRIES} delays of {DELAY:?} took {took:?}");
+    crew.stop().await;
 }
 
 #[tokio::test]

@@ -7,8 +7,6 @@
 -- reply  { jobs, where this look ended, ms until a delayed job is due or -1 }
 --        job: { entry, fence, key, payload, deliveries, retries, pushed_at }
 
--- Most delayed jobs that join the line in one call; the others follow in the next.
-local PROMOTED = 200
 -- Most jobs in front that are kept from lapsing in one call.
 local KEPT = 200
 
@@ -30,14 +28,6 @@ local function deliver_again(entry, lapsed)
   -- It may have lapsed in front, behind those that are kept.
   if lapsed and handed_back > 0 then redis.call('LREM', q.front, 1, job.entry) end
   deliver(job, fence, job.deliveries + fence - handed_back)
-end
-
-local function promote()
-  for _, key in ipairs(redis.call('ZRANGEBYSCORE', q.delayed, '-inf', now, 'LIMIT', 0, PROMOTED)) do
-    local job = parked(q, key)
-    if job then add(q, job) else redis.call('HDEL', q.jobs, key) end
-    redis.call('ZREM', q.delayed, key)
-  end
 end
 
 -- What lies in front cannot lapse: nobody may have come by for longer than a lease.
@@ -86,10 +76,9 @@ local function take_waiting()
   end
 end
 
-promote()
+promote(q, now)
 keep_front()
 take_lapsed()
 take_handed_back()
 take_waiting()
-local next_due = redis.call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')[2]
-return { taken, cursor, next_due and math.max(0, tonumber(next_due) - now) or -1 }
+return { taken, cursor, next_due(q, now) }
