@@ -1,9 +1,9 @@
 //! Jobs that outlive the process that asked for them.
 //!
 //! A [`Queue`] keeps jobs until somebody says that they are finished. It is a *store*: it knows keys, bytes, leases
-//! and times, and nothing of what a job does. [`memory::Memory`] is the one for a single process; every
-//! implementation passes the same suite, `conformance`. On top of any store, [`worker::register`] runs plain
-//! `async fn(ctx, job, info) -> Finish` handlers under apalis.
+//! and times, and nothing of what a job does. [`memory::Memory`] is the one for a single process, [`redis::RedisQueue`]
+//! the one that several share; every implementation passes the same suite, `conformance`. On top of any store,
+//! [`worker::register`] runs plain `async fn(ctx, job, info) -> Finish` handlers under apalis.
 //!
 //! # The life of a job
 //!
@@ -235,6 +235,15 @@ pub struct QueueOptions {
     pub lease: Duration,
     /// Most unfinished jobs, dead ones included.
     pub max_len: usize,
+}
+
+impl QueueOptions {
+    /// For a store that several processes share. There a worker that died leaves others behind, who should not wait
+    /// long for its jobs; where there is but one process, only a stalled one lets leases lapse.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { lease: Duration::from_secs(10), ..Self::default() }
+    }
 }
 
 impl Default for QueueOptions {

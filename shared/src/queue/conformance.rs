@@ -10,6 +10,7 @@
 
 mod deliveries;
 mod ends;
+pub mod model;
 mod pushes;
 
 use std::sync::Arc;

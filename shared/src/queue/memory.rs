@@ -314,14 +314,15 @@ impl Queue for Memory {
 
     async fn gauges(&self, queue: &'static str) -> Result<Gauges, QueueError> {
         let now = self.now();
-        let mut store = self.store.lock();
-        let Some(line) = store.lines.get_mut(queue) else { return Ok(Gauges::default()) };
-        line.promote(now.steady);
-        let head = line.waiting.front().and_then(|id| line.jobs.get(id));
+        let store = self.store.lock();
+        let Some(line) = store.lines.get(queue) else { return Ok(Gauges::default()) };
+        let due = line.delayed.range(..=(now.steady, u64::MAX));
+        let head = line.waiting.front().or(due.clone().next().map(|(_, id)| id)).and_then(|id| line.jobs.get(id));
+        let due = due.count();
         Ok(Gauges {
-            waiting: count(line.waiting.len()),
+            waiting: count(line.waiting.len() + due),
             running: count(line.running.len()),
-            delayed: count(line.delayed.len()),
+            delayed: count(line.delayed.len() - due),
             dead: count(line.dead.len()),
             oldest_age: head.map(|entry| now.wall.since(entry.pushed_at)).unwrap_or_default(),
         })

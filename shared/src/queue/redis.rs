@@ -1,8 +1,8 @@
 //! The queue that several processes share: Redis Streams with consumer groups.
 //!
-//! What is where stands in [`keys`]. Every change is one script, so it happens wholly or not at all, by the server's
+//! What is where stands in `keys`. Every change is one script, so it happens wholly or not at all, by the server's
 //! own clock. Only waiting is no script: a fetcher sits in `XREADGROUP … BLOCK` on a connection of its own, and a job
-//! that is pushed reaches it in one step (see [`fetching`]).
+//! that is pushed reaches it in one step (see `fetching`).
 //!
 //! # Leases
 //!
@@ -120,6 +120,11 @@ impl Queue for RedisQueue {
 
     async fn finish(&self, ends: &[(Lease, Finish)]) -> Result<Vec<bool>, QueueError> {
         let answers: Vec<Value> = self.ask_each(|| Call::new(&script::FINISH), ends.iter(), write_end).await?;
+        for (lease, end) in ends {
+            if let Finish::Retry { after, .. } | Finish::Crashed { after, .. } = end {
+                self.delayed(lease.queue, *after);
+            }
+        }
         Ok(answers.into_iter().zip(ends).map(|(answer, (lease, _))| has_ended(answer, lease)).collect())
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::executor::block_on;
+use proptest::prelude::*;
 
 use super::*;
 use crate::env::Seeded;
-use crate::queue::conformance::Subject;
-
-mod model;
+use crate::queue::conformance::{Subject, model};
 
 async fn make(options: QueueOptions) -> Subject {
     let seeded = Seeded::new(1);
@@ -21,6 +21,15 @@ async fn make(options: QueueOptions) -> Subject {
 }
 
 crate::queue_conformance!(make);
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_does_what_a_plain_list_would(steps in model::steps()) {
+        block_on(async { model::agrees(&make(model::OPTIONS).await, &steps).await });
+    }
+}
 
 fn job(key: impl ToString) -> NewJob {
     NewJob { queue: "q", key: key.to_string(), payload: b"{}".to_vec() }

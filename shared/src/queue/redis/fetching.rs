@@ -2,21 +2,27 @@
 //!
 //! A look is one script (`take.lua`): it finds whatever can be delivered now, from lapsed leases to the end of the line.
 //! When there is nothing, the fetcher waits in `XREADGROUP … BLOCK`, where a push reaches exactly one of those who wait.
-//! What becomes deliverable without a push (a delayed job, a lapsed lease, a job handed back) rings no bell: so a fetcher
-//! waits no longer than until the next delayed job is due, and never longer than [`LOOK_AGAIN`].
+//!
+//! What becomes deliverable without a push rings no bell there. For lapsed leases and jobs that were handed back, a
+//! fetcher looks again every [`LOOK_AGAIN`]. Delayed jobs are on time: who waits knows when the next one is due, from
+//! the last look and from the ends that its own process reported since; then it puts what is due into the line
+//! (`promote.lua`), and that reaches one of those who wait, as a push does.
 //!
 //! A connection is used by one fetch at a time, and kept for the next one only if that came to its end: dropping a fetch
 //! closes its connection, so that Redis gives no job to somebody who has left.
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamReadReply};
 use redis::{RedisError, RedisResult};
+use tokio::sync::Notify;
 
-use super::script::{Call, TAKE, TIDY};
+use super::script::{Call, PROMOTE, TAKE, TIDY};
 use super::{Delivery, Lease, RedisQueue, keys, lease_id, text};
 use crate::env::Timestamp;
 
@@ -24,12 +30,13 @@ use crate::env::Timestamp;
 const FETCH_MOST: usize = 256;
 /// How long a fetcher waits at most before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How many leases are looked at in search of lapsed ones, each time that it is time for that. In between, a look takes
-/// in ten for every job that was asked for, which is all of them in a small shop.
-const LEASES_AT_ONCE: u32 = 1_000;
+/// How many leases every look takes in, in search of lapsed ones; in a small shop that is all of them.
+const GLANCE: u32 = 50;
+/// How many it takes in when it is time for a search.
+const SEARCH: u32 = 1_000;
 /// The longest time between two searches; they come ten times in a lease, but no less often than this.
 const SEARCH_AGAIN: Duration = Duration::from_secs(1);
-/// Consumers that have been silent for so many leases are gone; the list is looked through as often.
+/// Consumers that hold nothing and were given nothing for so many leases are gone; the list is looked through as often.
 const GONE_AFTER_LEASES: u32 = 10;
 /// How long an answer may take beyond the time that the server was asked to wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -53,6 +60,31 @@ struct Line {
     searched_at: Option<Duration>,
     /// When the group's list of consumers was looked through.
     tidied_at: Option<Duration>,
+    /// When a job is due that this process has delayed since the last look, unless that is over.
+    due_at: Option<Duration>,
+    /// Told when `due_at` comes sooner.
+    sooner: Arc<Notify>,
+}
+
+impl Fetching {
+    fn due_at(&self, queue: &'static str) -> Option<Duration> {
+        self.lines.lock().get(queue)?.due_at
+    }
+
+    fn expect(&self, queue: &'static str, due_at: Duration) {
+        let mut lines = self.lines.lock();
+        let line = lines.entry(queue).or_default();
+        if line.due_at.is_none_or(|before| due_at < before) {
+            line.due_at = Some(due_at);
+            line.sooner.notify_waiters();
+        }
+    }
+
+    fn forget_due(&self, queue: &'static str, now: Duration) {
+        let mut lines = self.lines.lock();
+        let line = lines.entry(queue).or_default();
+        line.due_at = line.due_at.filter(|at| *at > now);
+    }
 }
 
 /// A job as `take.lua` tells it: entry, fence, key, payload, deliveries, retries, pushed at.
@@ -93,9 +125,10 @@ impl RedisQueue {
             if !found.is_empty() {
                 return Ok(found);
             }
-            let pushed = self.wait(connection, queue, consumer, max, next_due.unwrap_or(LOOK_AGAIN)).await?;
-            if !pushed.is_empty() {
-                return Ok(pushed);
+            let due_at = next_due.map(|wait| self.env.monotonic().saturating_add(wait));
+            let arrived = self.wait(connection, queue, consumer, max, due_at).await?;
+            if !arrived.is_empty() {
+                return Ok(arrived);
             }
         }
     }
@@ -114,7 +147,7 @@ impl RedisQueue {
             let mut lines = self.fetching.lines.lock();
             let line = lines.entry(queue).or_default();
             let is_time = line.searched_at.is_none_or(|at| now.saturating_sub(at) >= pause);
-            (line.cursor.clone(), if is_time { LEASES_AT_ONCE } else { 0 })
+            (line.cursor.clone(), if is_time { SEARCH } else { GLANCE })
         };
         let mut call = Call::of(&TAKE, queue);
         call.arg(consumer).number(max).number(self.options.lease.as_millis());
@@ -133,29 +166,56 @@ impl RedisQueue {
         Ok((deliveries, u64::try_from(due_ms).ok().map(Duration::from_millis)))
     }
 
-    /// Waits for a push.
+    /// Waits for what joins the line, and puts delayed jobs there when they are due.
     async fn wait(
         &self,
         connection: &mut MultiplexedConnection,
         queue: &'static str,
         consumer: &str,
         max: usize,
-        next_due: Duration,
+        mut due_at: Option<Duration>,
     ) -> RedisResult<Vec<Delivery>> {
-        // To wait for 0 ms would be to wait for ever.
-        let wait = next_due.clamp(Duration::from_millis(1), LOOK_AGAIN);
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg(keys::GROUP).arg(consumer).arg("COUNT").arg(max);
-        read.arg("BLOCK").arg(wait.as_millis().to_string()).arg("STREAMS").arg(keys::line(queue)).arg(">");
-        let reply = self.within(wait + ANSWER_WITHIN, read.query_async::<Option<StreamReadReply>>(connection)).await;
-        let pushed = match reply {
+        read.arg("BLOCK").arg(LOOK_AGAIN.as_millis().to_string()).arg("STREAMS").arg(keys::line(queue)).arg(">");
+        let read = read.query_async::<Option<StreamReadReply>>(connection);
+        let mut read = pin!(self.within(LOOK_AGAIN + ANSWER_WITHIN, read));
+        let sooner = self.fetching.lines.lock().entry(queue).or_default().sooner.clone();
+        let reply = loop {
+            // Listen before looking, or a delay between the two would go unheard.
+            let told = sooner.notified();
+            let next = due_at.into_iter().chain(self.fetching.due_at(queue)).min();
+            let nap = next.map_or(ANSWER_WITHIN, |at| at.saturating_sub(self.env.monotonic()));
+            tokio::select! {
+                reply = &mut read => break reply,
+                () = self.env.sleep(nap) => due_at = self.promote(queue).await,
+                () = told => {}
+            }
+        };
+        let arrived = match reply {
             Ok(reply) => reply.unwrap_or_default(),
             // The server was emptied meanwhile; the next look makes the group again.
             Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let entries = pushed.keys.into_iter().flat_map(|line| line.ids);
+        let entries = arrived.keys.into_iter().flat_map(|line| line.ids);
         Ok(entries.map(|entry| delivery(queue, consumer, first_taken(entry))).collect())
+    }
+
+    /// Puts delayed jobs that are due into the line; when the next one is. Should it fail, the next look makes good.
+    async fn promote(&self, queue: &'static str) -> Option<Duration> {
+        let now = self.env.monotonic();
+        self.fetching.forget_due(queue, now);
+        let due_ms: i64 = self.env.timeout(LOOK_AGAIN, self.ask(Call::of(&PROMOTE, queue))).await?.ok()?;
+        Some(now.saturating_add(Duration::from_millis(u64::try_from(due_ms).ok()?)))
+    }
+
+    /// Hears that a job of a queue was delayed by this process.
+    pub(super) fn delayed(&self, queue: &'static str, delay: Duration) {
+        // Who waits for longer looks again before.
+        if delay < LOOK_AGAIN * 2 {
+            self.fetching.expect(queue, self.env.monotonic().saturating_add(delay));
+        }
     }
 
     /// Takes those off the group's list who are gone, now and then.

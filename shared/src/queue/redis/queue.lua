@@ -54,6 +54,24 @@ local function parked(q, key)
   }
 end
 
+-- Most delayed jobs that join the line in one call.
+local PROMOTED = 200
+
+-- Delayed jobs that are due join the end of the line.
+local function promote(q, now)
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', q.delayed, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+    local job = parked(q, key)
+    if job then add(q, job) else redis.call('HDEL', q.jobs, key) end
+    redis.call('ZREM', q.delayed, key)
+  end
+end
+
+-- In how many ms the next delayed job is due; -1 when there is none.
+local function next_due(q, now)
+  local due = redis.call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')[2]
+  return due and math.max(0, tonumber(due) - now) or -1
+end
+
 -- Whether a reply is the error that there is no stream yet, or no group: nobody has fetched since the server was empty.
 local function no_group(reply)
   return type(reply) == 'table' and reply.err and string.find(reply.err, 'NOGROUP', 1, true) ~= nil

@@ -23,6 +23,7 @@ macro_rules! script {
 
 script!(PUSH, "push.lua");
 script!(TAKE, "take.lua");
+script!(PROMOTE, "promote.lua");
 script!(RENEW, "renew.lua");
 script!(HAND_BACK, "hand_back.lua");
 script!(FINISH, "finish.lua");

@@ -7,8 +7,8 @@
 -- reply  { jobs, where this look ended, ms until a delayed job is due or -1 }
 --        job: { entry, fence, key, payload, deliveries, retries, pushed_at }
 
--- Most delayed jobs that join the line in one call; the others follow in the next.
-local PROMOTED = 200
+-- Most jobs in front that are kept from lapsing in one call.
+local KEPT = 200
 
 local q, consumer, now = queue(1), ARGV[1], time_now()
 local most, lease, budget = assert(tonumber(ARGV[2])), assert(tonumber(ARGV[3])), assert(tonumber(ARGV[5]))
@@ -25,16 +25,15 @@ local function deliver_again(entry, lapsed)
   local job = job_of(entry)
   local _, fence = holder(q, job.entry)
   local handed_back = uncounted(q, job.key)
-  -- It may have lapsed in front.
+  -- It may have lapsed in front, behind those that are kept.
   if lapsed and handed_back > 0 then redis.call('LREM', q.front, 1, job.entry) end
   deliver(job, fence, job.deliveries + fence - handed_back)
 end
 
-local function promote()
-  for _, key in ipairs(redis.call('ZRANGEBYSCORE', q.delayed, '-inf', now, 'LIMIT', 0, PROMOTED)) do
-    local job = parked(q, key)
-    if job then add(q, job) else redis.call('HDEL', q.jobs, key) end
-    redis.call('ZREM', q.delayed, key)
+-- What lies in front cannot lapse: nobody may have come by for longer than a lease.
+local function keep_front()
+  for _, entry in ipairs(redis.call('LRANGE', q.front, 0, KEPT - 1)) do
+    redis.call('XCLAIM', q.line, GROUP, HANDED_BACK, 0, entry, 'JUSTID')
   end
 end
 
@@ -44,6 +43,7 @@ end
 
 -- The server looks at ten leases for each that it may claim. (Redis, XAUTOCLAIM: "the number of attempted entries".)
 local function take_lapsed()
+  local rounds = cursor == '0-0' and 1 or 2
   repeat
     local count = most - #taken
     local claimed = claim_lapsed(count)
@@ -54,7 +54,8 @@ local function take_lapsed()
     if claimed.err then error(claimed.err, 0) end
     cursor, budget = claimed[1], budget - 10 * count
     for _, entry in ipairs(claimed[2]) do deliver_again(entry, true) end
-  until cursor == '0-0' or #taken >= most or budget <= 0
+    if cursor == '0-0' then rounds = rounds - 1 end
+  until rounds == 0 or #taken >= most or budget <= 0
 end
 
 local function take_handed_back()
@@ -75,9 +76,9 @@ local function take_waiting()
   end
 end
 
-promote()
+promote(q, now)
+keep_front()
 take_lapsed()
 take_handed_back()
 take_waiting()
-local next_due = redis.call('ZRANGE', q.delayed, 0, 0, 'WITHSCORES')[2]
-return { taken, cursor, next_due and math.max(0, tonumber(next_due) - now) or -1 }
+return { taken, cursor, next_due(q, now) }

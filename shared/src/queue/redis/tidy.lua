@@ -1,8 +1,8 @@
--- Takes consumers off the group's list that hold nothing and have not asked for anything for a while. To delete one
--- that holds something would lose it. One that comes back after all is put on the list again by its next fetch.
+-- Takes consumers off the group's list that hold nothing and have been given nothing for a while. To delete one that
+-- holds something would lose it. One that was only idle is put on the list again with its next job.
 --
 -- KEYS   five of one queue
--- ARGV   ms without a word
+-- ARGV   how long that while is, in ms
 -- reply  how many were taken off
 
 local q, silent = queue(1), assert(tonumber(ARGV[1]))
