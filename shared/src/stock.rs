@@ -253,8 +253,14 @@ pub trait Stock: Send + Sync + 'static {
     async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError>;
     /// Sets a tier's capacity, as the ledger has it, without touching holds.
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError>;
-    /// Which of these sales it does not know, or knows from before it may have lost something: each has to be rebuilt.
-    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError>;
+    /// The epoch that it shows of each of these sales; none of a sale that it does not know, or knows from before it may
+    /// have lost something: that one has to be rebuilt.
+    async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError>;
+    /// Which of these sales it does not know.
+    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
+        let epochs = self.epochs(sales).await?;
+        Ok(sales.iter().zip(epochs).filter(|(_, epoch)| epoch.is_none()).map(|(sale, _)| sale.clone()).collect())
+    }
     /// Begins a rebuild: from now on it does not know the sale. `false` when somebody else began one a moment ago; if
     /// nothing comes of that within [`REBUILD_WITHIN`], the next one who asks may.
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError>;

@@ -123,20 +123,21 @@ impl Desk {
         match self.ledger.create_sale(sale).await? {
             Created::SlugTaken => Ok(Reply::refused(format!("there is a sale {slug:?} already"))),
             Created::Yes => {
-                self.restore(std::slice::from_ref(&slug)).await?;
+                self.restore(Some(&slug)).await?;
                 self.show(&slug).await
             }
         }
     }
 
-    /// Rebuilds those of these sales that the stock does not know.
+    /// Rebuilds one sale, or every sale, if the stock does not know it.
     ///
     /// # Errors
     /// When ledger or stock cannot be reached.
-    pub(crate) async fn restore(&self, sales: &[String]) -> anyhow::Result<()> {
-        if let Some(stock) = &self.stock {
-            keeper::restore(&*self.ledger, &**stock, sales).await?;
-        }
+    pub(crate) async fn restore(&self, only: Option<&str>) -> anyhow::Result<()> {
+        let Some(stock) = &self.stock else { return Ok(()) };
+        let wanted = self.ledger.sales().await?.into_iter().filter(|sale| only.is_none_or(|slug| slug == sale.slug));
+        let sales: Vec<(String, u64)> = wanted.map(|sale| (sale.slug, sale.epoch)).collect();
+        keeper::restore(&*self.ledger, &**stock, &sales).await?;
         Ok(())
     }
 

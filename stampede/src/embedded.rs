@@ -168,8 +168,7 @@ async fn recover(settings: &Settings, desk: &Desk, ctx: &Context) -> anyhow::Res
     if sales.is_empty() && settings.demo {
         desk.carry_out(Admin::CreateSale(demo())).await?;
     }
-    let slugs: Vec<String> = sales.iter().map(|sale| sale.slug.clone()).collect();
-    desk.restore(&slugs).await?;
+    desk.restore(None).await?;
     let queued = worker::sweep::queue_owed(ctx, Duration::ZERO, u32::MAX).await.map_err(anyhow::Error::msg)?;
     if queued > 0 {
         tracing::info!(queued, "charges that an earlier process left owed are queued again");

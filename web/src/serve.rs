@@ -98,7 +98,7 @@ async fn refresh(app: App) {
     if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
         tracing::warn!(%error, "the sales could not be read again");
     }
-    let sales: Vec<String> = app.catalogue.sales().iter().map(|sale| sale.slug.clone()).collect();
+    let sales: Vec<(String, u64)> = app.catalogue.sales().iter().map(|sale| (sale.slug.clone(), sale.epoch)).collect();
     if let Err(error) = keeper::restore(&*app.ledger, &*app.stock, &sales).await {
         tracing::warn!(%error, "a sale that the stock has lost could not be rebuilt yet");
     }

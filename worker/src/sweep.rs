@@ -78,8 +78,8 @@ fn counted(part: &'static str, done: Result<u64, String>) {
 /// took its place: then it may have forgotten jobs, too.
 async fn restore(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
     let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
-    let slugs: Vec<String> = sales.iter().map(|sale| sale.slug.clone()).collect();
-    let restored = keeper::restore(&*ctx.ledger, &*ctx.stock, &slugs).await;
+    let sales: Vec<(String, u64)> = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();
+    let restored = keeper::restore(&*ctx.ledger, &*ctx.stock, &sales).await;
     let restored = restored.map_err(|error| error.to_string())?.len() as u64;
     let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
     let now: HashMap<String, u64> = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();

@@ -100,8 +100,8 @@ impl Stock for MemoryStock {
         })
     }
 
-    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
-        self.with(|state, _| sales.iter().filter(|sale| !state.sales.contains_key(*sale)).cloned().collect())
+    async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
+        self.with(|state, _| sales.iter().map(|sale| state.sales.get(sale).map(|sale| sale.epoch)).collect())
     }
 
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {

@@ -342,16 +342,17 @@ impl Stock for RedisStock {
         }
     }
 
-    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
+    async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
         let known = self.known().await?;
         let mut pipeline = redis::pipe();
         for sale in sales {
-            pipeline.hget(keys::of_sale(sale)?.sale(), "run");
+            pipeline.cmd("HMGET").arg(keys::of_sale(sale)?.sale()).arg("run").arg("epoch");
         }
         let answer = pipeline.query_async(&mut known.connection.clone()).await;
-        let runs: Vec<Option<String>> = answer.map_err(|error| self.failed(&known, &error))?;
-        let old = sales.iter().zip(runs).filter(|(_, run)| run.as_deref() != Some(&*known.run_id));
-        Ok(old.map(|(sale, _)| sale.clone()).collect())
+        let shown: Vec<(Option<String>, Option<u64>)> = answer.map_err(|error| self.failed(&known, &error))?;
+        let known_now =
+            |(run, epoch): (Option<String>, Option<u64>)| epoch.filter(|_| run.as_deref() == Some(&*known.run_id));
+        Ok(shown.into_iter().map(known_now).collect())
     }
 
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {

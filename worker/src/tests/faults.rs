@@ -286,8 +286,8 @@ impl<S: Stock> Stock for Flaky<Arc<S>> {
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError> {
         around!(self, set_capacity(sale, tier, capacity))
     }
-    async fn unknown(&self, sales: &[String]) -> Result<Vec<String>, StockError> {
-        around!(self, unknown(sales))
+    async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
+        around!(self, epochs(sales))
     }
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {
         around!(self, begin_rebuild(sale))
