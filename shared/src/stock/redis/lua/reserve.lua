@@ -32,7 +32,7 @@ if known then
   if order ~= '' then
     call('ZADD', LONE, 'XX', now, id)
   end
-  return { 'held', 0, epoch, think_left(id, known), known.order, known.currency }
+  return { 'held', 0, epoch(), think_left(id, known), known.order, known.currency }
 end
 
 local unpaid = order == '' and call('HGET', UNPAID, customer)
@@ -68,4 +68,4 @@ put(id, {
   stage = stage, customer = customer, order = order, version = '0', think = think,
   currency = currency, units = units, units_text = units_text, items = items,
 }, now + tonumber(think))
-return { 'held', 1, epoch, think, order, currency }
+return { 'held', 1, epoch(), think, order, currency }
