@@ -46,7 +46,7 @@ for _, unit in ipairs(units) do
   fields[#fields + 1] = 'free:' .. unit.tier
   fields[#fields + 1] = 'limit:' .. unit.tier
 end
-local found = call('HMGET', SALE, unpack(fields))
+local found, limited = call('HMGET', SALE, unpack(fields)), false
 for i, unit in ipairs(units) do
   local free, limit = found[2 * i - 1], found[2 * i]
   if not free then
@@ -54,6 +54,7 @@ for i, unit in ipairs(units) do
   elseif tonumber(free) < unit.n then
     return { 'sold_out', unit.tier }
   elseif limit then
+    limited = true
     local has = call('HGET', UNITS, unit.tier .. '|' .. customer) or '0'
     if tonumber(has) + unit.n > tonumber(limit) then
       return { 'limit', unit.tier }
@@ -62,7 +63,9 @@ for i, unit in ipairs(units) do
 end
 
 move(units, 'free', 'held')
-count(customer, units, 1)
+if limited then
+  count(customer, units, 1)
+end
 local stage = order == '' and 'thinking' or 'pinned'
 put(id, {
   stage = stage, customer = customer, order = order, version = '0', think = think,
