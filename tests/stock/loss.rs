@@ -175,8 +175,7 @@ async fn a_rebuild_goes_on_only_on_the_server_process_on_which_it_began() {
     let image = Image { pins, ..image(1, 5, None) };
     let parts = calls_during(&on.redis, async { on.stock.rebuild(image).await.unwrap() }).await;
     on.redis.ask(&["FLUSHALL"]).await;
-    let client = redis::Client::open(on.redis.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = on.redis.connection().await;
     let mut parts = parts.into_iter().filter(|part| part.keys.len() > 1);
     parts.next().expect("the start").repeat(&mut connection).await.unwrap();
     for mut part in parts {
