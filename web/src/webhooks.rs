@@ -73,7 +73,6 @@ async fn take(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection
     let event = believed(app, headers, &body)?;
     let body = String::from_utf8(body.into()).map_err(|_| Problem::malformed("The body is not UTF-8."))?;
     let is_new = store(app, InboxEvent { id: event.id.clone(), received_at: app.ledger.now(), body }).await?;
-    shared::crash::point("after_store");
     if is_new || !is_handled(app, &event.id).await? {
         push(app, &event.id).await;
     }

@@ -179,7 +179,7 @@ async fn raise_dead_letters(ctx: &Context) -> Result<u64, String> {
 /// An event whose job is dead stays in the inbox, and is not asked for again.
 async fn raise_event(ctx: &Context, dead: &DeadJob) -> Result<bool, String> {
     let stored = ctx.ledger.event(&dead.key).await.map_err(|error| error.to_string())?;
-    if !stored.is_some_and(|stored| !stored.handled) {
+    if stored.is_none_or(|stored| stored.handled) {
         return Ok(false);
     }
     tracing::error!(event = dead.key, reason = dead.reason, "the job of a webhook event is a dead letter");

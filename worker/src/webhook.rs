@@ -54,7 +54,6 @@ pub async fn webhook(ctx: Context, job: Webhook, info: JobInfo) -> Finish {
         Seen::Odd(reason) => raised(&id, reason),
         Seen::Done(result) => result,
     };
-    shared::crash::point("after_webhook");
     if let Err(error) = ctx.ledger.event_handled(&id).await {
         return later(&ctx, info, error.to_string());
     }
@@ -143,11 +142,12 @@ fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
 
 /// Whether what a PaymentIntent is, short of paid, can be what an order waits for.
 fn speaks_of(order: &Order, attempt: &Attempt, payment_intent: &str) -> bool {
-    let is_its_own = order.payment_intent.as_deref() == Some(payment_intent);
+    // While Stripe is thinking only the attempt has it.
+    let its_own = order.payment_intent.as_ref().or(attempt.payment_intent.as_ref());
     let waits = match order.state {
         State::Charging | State::RequiresAction => attempt.state == AttemptState::Waiting,
         State::Closing => true,
         _ => false,
     };
-    is_its_own && waits
+    its_own.is_some_and(|its_own| its_own == payment_intent) && waits
 }
