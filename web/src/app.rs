@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::session::Signer;
+use crate::webhooks::Door;
 
 /// How long an accept may take; a pin without an order is freed after twice this.
 pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +40,8 @@ pub struct Parts {
     pub page: Page,
     /// How shoppers reach the shop, if it was said.
     pub public_url: Option<String>,
+    /// Whom to believe about payments.
+    pub webhooks: Door,
     /// Who is limited, and whose word about addresses counts.
     pub limits: Limits,
     /// Renders the metrics.
@@ -101,6 +104,8 @@ pub struct Inner {
     pub policy: Policy,
     /// What the page needs to know of Stripe.
     pub page: Page,
+    /// Whom to believe about payments.
+    pub webhooks: Door,
     /// Limits per client address.
     pub limits: Limits,
     /// Renders the metrics.
@@ -128,6 +133,7 @@ impl App {
             queue: parts.queue,
             rooms: parts.rooms,
             page: parts.page,
+            webhooks: parts.webhooks,
             limits: parts.limits,
             metrics: parts.metrics,
             going_down: CancellationToken::new(),

@@ -12,4 +12,5 @@ mod losing;
 mod stripe;
 mod sweeping;
 mod walk;
+mod webhooks;
 mod world;

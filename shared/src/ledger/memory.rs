@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::book::{Book, Moment, Terms};
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters,
+    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters, StoredEvent,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, State};
@@ -192,6 +192,13 @@ impl Ledger for MemoryLedger {
         Ok(self.read(|store| {
             let unhandled = store.inbox.iter().filter(|(_, handled)| !handled);
             unhandled.take(most as usize).map(|(event, _)| event.clone()).collect()
+        }))
+    }
+
+    async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
+        Ok(self.read(|store| {
+            let found = store.inbox.iter().find(|(event, _)| event.id == id);
+            found.map(|(event, handled)| StoredEvent { event: event.clone(), handled: *handled })
         }))
     }
 
