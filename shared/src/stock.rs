@@ -43,8 +43,21 @@ pub const MOST_HOLDS_PER_CUSTOMER: usize = 4;
 /// How long a rebuild that was begun keeps others from beginning one.
 pub const REBUILD_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long the end of a hold is remembered, so that a repeated purchase does not take its units again.
-pub const REMEMBER_ENDED: Duration = Duration::from_secs(900);
+/// How long a hold whose units were sold is remembered, so that a purchase whose answer was lost on the way does not
+/// take its units again, not even for the moment until the ledger has been asked. Every sale passes through here: what
+/// the stock takes beyond its counters is what was sold in this time.
+pub const REMEMBER_SOLD: Duration = Duration::from_secs(60);
+
+/// How long a hold whose units were released is remembered, so that a payment that comes too late takes them again.
+pub const REMEMBER_RELEASED: Duration = Duration::from_secs(900);
+
+/// How long the end of a hold is remembered.
+fn remembered_for(effect: StockEffect) -> Duration {
+    match effect {
+        StockEffect::Sold => REMEMBER_SOLD,
+        StockEffect::Released | StockEffect::Pinned => REMEMBER_RELEASED,
+    }
+}
 
 /// The stock could not do its work: its server is unreachable or answers nonsense. What became of the call is
 /// unknown; it is safe to repeat.

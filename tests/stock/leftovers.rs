@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use shared::order::state::StockEffect;
-use shared::stock::{REMEMBER_ENDED, Reserved, Stock};
+use shared::stock::{REMEMBER_RELEASED, Reserved, Stock};
 use tests::harness::redis::Redis;
 
 use super::fixture::{THINK, counts, image, pass, purchase, settlement, stock_on};
@@ -31,11 +31,11 @@ async fn nothing_is_left_of_ten_thousand_orders_once_they_are_forgotten() {
     let remembered = redis.info("used_memory").await;
     assert!(remembered > before + 3 * NOISE_BYTES, "ten thousand orders are remembered in {}", remembered - before);
 
-    pass(&redis, REMEMBER_ENDED).await;
+    pass(&redis, REMEMBER_RELEASED).await;
     assert_eq!(stock.expire().await.unwrap(), 0, "no hold of a buyer was among them");
     assert_eq!(counts(stock).await, (5_000, 0, 5_000));
     // The sales that were noted of each customer go a while later.
-    pass(&redis, THINK + Duration::from_secs(3_600)).await;
+    pass(&redis, THINK + Duration::from_secs(60)).await;
     assert_eq!(redis.keys().await, 2, "the sale, and the list of sales");
     let waited_since = Instant::now();
     while redis.info("used_memory").await > before + NOISE_BYTES {

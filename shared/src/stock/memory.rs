@@ -118,7 +118,7 @@ mod tests {
     use super::super::conformance::{self, Fixture};
     use super::*;
     use crate::env::Seeded;
-    use crate::stock::REMEMBER_ENDED;
+    use crate::stock::REMEMBER_RELEASED;
 
     struct InMemory {
         seeded: Seeded,
@@ -152,7 +152,7 @@ mod tests {
     async fn what_has_ended_is_forgotten_in_the_end() {
         let fixture = InMemory::fresh().await;
         conformance::sell_and_release_many(&fixture).await;
-        fixture.pass(REMEMBER_ENDED).await;
+        fixture.pass(REMEMBER_RELEASED).await;
         fixture.stock.expire().await.unwrap();
         let state = fixture.stock.state.lock();
         assert!(state.holds.is_empty() && state.deadlines.is_empty() && state.pins.is_empty());

@@ -37,8 +37,8 @@ use uuid::Uuid;
 use self::reply::Reply;
 use self::scripts::Scripts;
 use super::{
-    Freed, Hold, Levels, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, REMEMBER_ENDED, Reserve, Reserved,
-    Settlement, Stock, StockError, TierLevel,
+    Freed, Hold, Levels, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement,
+    Stock, StockError, TierLevel, remembered_for,
 };
 use crate::env::Env;
 use crate::ledger::Image;
@@ -181,7 +181,8 @@ impl Stock for RedisStock {
                     items: reserve.items,
                 };
                 // Its owner has not heard of the hold yet; if this fails, the call is repeated and comes here again.
-                self.touch(hold.customer, &hold.sale, reserve.think).await?;
+                let thinks = if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
+                self.touch(hold.customer, &hold.sale, thinks).await?;
                 Reserved::Yes { hold, new }
             }
             "sold_out" => Reserved::SoldOut { tier: reply.text()? },
@@ -260,7 +261,7 @@ impl Stock for RedisStock {
         };
         let call = self.call(&self.scripts.settle, &settlement.sale).await?;
         let call = call.arg(text(settlement.hold)).arg(text(settlement.order)).arg(settlement.version.max(0));
-        let mut reply = call.arg(effect).arg(millis(REMEMBER_ENDED)).send().await?;
+        let mut reply = call.arg(effect).arg(millis(remembered_for(settlement.effect))).send().await?;
         match reply.word() {
             "done" => Ok(()),
             "short" => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Fixture, THINK, counts, held, id, open, purchase, reserve, settle, settlement};
 use crate::order::state::StockEffect;
-use crate::stock::{LonePin, Pinned, REMEMBER_ENDED, Reserve, Reserved};
+use crate::stock::{LonePin, Pinned, REMEMBER_RELEASED, REMEMBER_SOLD, Reserve, Reserved};
 
 /// We may be slow: a pinned hold waits.
 pub async fn a_pinned_hold_never_expires(f: &impl Fixture) {
@@ -138,7 +138,9 @@ pub async fn what_has_ended_is_forgotten_after_a_while(f: &impl Fixture) {
         held(stock, purchase(order, &[("std", 1)])).await;
         settle(stock, order, order, 3, effect).await;
     }
-    f.pass(REMEMBER_ENDED - Duration::from_secs(10)).await;
+    f.pass(REMEMBER_SOLD - Duration::from_secs(10)).await;
+    assert_eq!(stock.reserve(purchase(1, &[("std", 1)])).await.unwrap(), Reserved::Taken);
+    f.pass(REMEMBER_RELEASED - REMEMBER_SOLD).await;
     assert_eq!(stock.reserve(purchase(2, &[("std", 1)])).await.unwrap(), Reserved::Taken);
     f.pass(Duration::from_secs(10)).await;
     settle(stock, 2, 2, 5, StockEffect::Sold).await;

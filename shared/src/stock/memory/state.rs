@@ -10,8 +10,8 @@ use crate::ledger::Image;
 use crate::order::state::StockEffect;
 use crate::sale::PricedItem;
 use crate::stock::{
-    Freed, Hold, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, REMEMBER_ENDED, Reserve, Reserved,
-    Settlement, StockError, TierLevel,
+    Freed, Hold, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement, StockError,
+    TierLevel, remembered_for,
 };
 
 #[derive(Default)]
@@ -153,7 +153,7 @@ impl State {
         if let Some(sale) = self.sales.get_mut(&hold.sale) {
             sale.shift(hold.customer, &hold.items, from, to);
         }
-        self.show(now, hold, version, settlement.effect, now + REMEMBER_ENDED);
+        self.show(now, hold, version, settlement.effect, now + remembered_for(settlement.effect));
         Ok(())
     }
 

@@ -14,9 +14,9 @@ use crate::stock::StockError;
 /// Sales that are noted of one customer: the newest ones.
 const MOST_SALES: usize = 32;
 
-/// How much longer than its hold lasts a sale is noted: as long as an order takes, repeats of its purchase included.
-/// Who asks later hears that the hold is gone, and is answered by the ledger.
-const AFTERWARDS: Duration = Duration::from_secs(3_600);
+/// How much longer than its owner may think a sale is noted: while a purchase is likely to be repeated. Who asks later
+/// hears that the hold is gone, and is answered by the ledger.
+const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl RedisStock {
     /// Notes that a customer has a hold in a sale, with so much time to think.
