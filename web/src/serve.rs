@@ -23,6 +23,8 @@ const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 const PLACES_EVERY: Duration = Duration::from_secs(1);
 /// Live rooms are compared with the ledger this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
+/// What was measured is put into its sums this often; until then every single measurement is kept.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 /// Requests that are under way when the process is told to stop may take this long.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Sockets get this long to take the word that they should connect elsewhere.
@@ -42,6 +44,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(every(progress::SAMPLE_EVERY, app.clone(), sample)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(SUM_UP_EVERY, app.clone(), sum_up)));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
     tasks.close();
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
@@ -102,6 +105,11 @@ async fn refresh(app: App) {
     if let Err(error) = keeper::restore(&*app.ledger, &*app.stock, &sales).await {
         tracing::warn!(%error, "a sale that the stock has lost could not be rebuilt yet");
     }
+}
+
+/// Nobody may ever ask for the metrics; what they take must not grow with the number of requests.
+async fn sum_up(app: App) {
+    app.metrics.run_upkeep();
 }
 
 async fn sample(app: App) {
