@@ -53,7 +53,13 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     let ctx = worker::process::context(&settings, &env, services, &provider)?;
     let app = shop(&settings, &ctx, &secret, &provider)?;
     let options = worker::process::options(&settings, "embedded", &env);
-    let desk = Desk { env, ledger: ledger.clone(), stock: Some(ctx.stock.clone()), shop: Some(app.clone()) };
+    let desk = Desk {
+        env,
+        ledger: ledger.clone(),
+        stock: Some(ctx.stock.clone()),
+        rooms: Some(ctx.rooms.clone()),
+        shop: Some(app.clone()),
+    };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings).await?;
     announce(&settings, listener.local_addr()?, &provider);
@@ -151,6 +157,7 @@ fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider
         queue: ctx.queue.clone(),
         rooms: ctx.rooms.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
+        operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: web::process::page(provider),
         public_url: settings.public_url.clone(),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),

@@ -37,6 +37,7 @@ pub(super) enum Call {
     Expire,
     LonePins { age: u64, most: usize },
     SetCapacity { sale: usize, tier: &'static str, capacity: u32 },
+    SetReturned { sale: usize, tier: &'static str, units: u32 },
     BeginRebuild { sale: usize },
     Rebuild { sale: usize, newer_by: u64, sold: u32, pins: BTreeMap<u128, (u128, i64, u32)>, bought: Vec<(u128, u32)> },
     Pass { ms: u64 },
@@ -134,6 +135,8 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
         3 => (time(), 0..6_usize).prop_map(|(age, most)| Call::LonePins { age, most }),
         1 => (0..2_usize, select(vec!["std", "vip", "box"]), 0..20_u32)
             .prop_map(|(sale, tier, capacity)| Call::SetCapacity { sale, tier, capacity }),
+        1 => (0..2_usize, select(vec!["std", "vip", "box"]), 0..5_u32)
+            .prop_map(|(sale, tier, units)| Call::SetReturned { sale, tier, units }),
         1 => prop_oneof![
             1 => (0..2_usize).prop_map(|sale| Call::BeginRebuild { sale }),
             5 => rebuild(),
@@ -183,6 +186,9 @@ pub(super) async fn answer(stock: &dyn Stock, call: &Call, epochs: [u64; 2]) -> 
         Call::SetCapacity { sale, tier, capacity } => {
             format!("{:?}", stock.set_capacity(SALES[sale].0, tier, capacity).await)
         }
+        Call::SetReturned { sale, tier, units } => {
+            format!("{:?}", stock.set_returned(SALES[sale].0, tier, units).await)
+        }
         Call::BeginRebuild { sale } => format!("{:?}", stock.begin_rebuild(SALES[sale].0).await),
         Call::Rebuild { sale, sold, pins, bought, .. } => {
             format!("{:?}", stock.rebuild(image(sale, epochs[sale], sold, &pins, &bought)).await)
@@ -198,6 +204,7 @@ fn image(sale: usize, epoch: u64, sold: u32, pins: &BTreeMap<u128, (u128, i64, u
         id: (*id).to_owned(),
         capacity: *capacity,
         sold,
+        returned: 0,
         max_per_customer: *limit,
     };
     let pin = |(hold, (order, version, n)): (&u128, &(u128, i64, u32))| ImagePin {

@@ -9,6 +9,7 @@ mod buyers;
 mod deaths;
 mod faults;
 mod losing;
+mod refunds;
 mod stripe;
 mod sweeping;
 mod walk;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use shared::decline::{Decline, DeclineClass};
 use shared::env::{Env, Timestamp};
-use shared::stripe::{Answer, ClientSecret, Found, Payment, Refunded, Refusal, StoredRequest, Stripe};
+use shared::stripe::{Answer, ClientSecret, Found, FoundRefund, Payment, Refunded, Refusal, StoredRequest, Stripe};
 use uuid::Uuid;
 
 use super::faults::Faults;
@@ -27,6 +27,19 @@ pub(super) enum Call {
     Cancel,
     Find,
     Refund,
+    RetrieveRefund,
+    FindRefund,
+}
+
+/// How much money the account has to give back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Balance {
+    #[default]
+    Enough,
+    /// None: refunds wait for it.
+    Pends,
+    /// None: refunds are refused.
+    Refuses,
 }
 
 /// How Stripe, or the way there, behaves at one call.
@@ -92,6 +105,9 @@ enum Heard {
 #[derive(Default)]
 struct Books {
     intents: BTreeMap<String, Intent>,
+    /// Of which payment, under which name, and what became of it.
+    refunds: Vec<(String, Uuid, Refunded)>,
+    balance: Balance,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
     moods: VecDeque<(Call, Mood)>,
@@ -152,6 +168,26 @@ impl SmallStripe {
     /// The keys that a kind of call was made with.
     pub(super) fn keys(&self, call: Call) -> Vec<String> {
         self.books.lock().calls.iter().filter(|(made, _)| *made == call).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// From now on the account has so much money.
+    pub(super) fn balance(&self, balance: Balance) {
+        self.books.lock().balance = balance;
+    }
+
+    /// Pending refunds are done, or cannot be done.
+    pub(super) fn settle_refunds(&self, good: bool) {
+        let mut books = self.books.lock();
+        let Books { refunds, intents, .. } = &mut *books;
+        for (of, _, made) in refunds {
+            let Refunded::Pending { refund, amount } = made.clone() else { continue };
+            *made = if good {
+                Refunded::Succeeded { refund, amount }
+            } else {
+                intents.get_mut(of.as_str()).unwrap().refunded -= amount;
+                Refunded::Failed { refund, reason: "expired_or_canceled_card".into() }
+            };
+        }
     }
 
     /// The bank has thought about it.
@@ -385,15 +421,26 @@ impl Books {
         intent.answer()
     }
 
-    fn refund(&mut self, id: &str, amount: Option<i64>) -> Refunded {
+    fn refund(&mut self, id: &str, amount: i64, name: Uuid) -> Refunded {
         let Some(intent) = self.intents.get_mut(id) else { panic!("a refund of nothing") };
         assert_eq!(intent.status, Status::Succeeded, "a refund of what was not paid");
-        let amount = amount.unwrap_or(intent.received - intent.refunded);
-        if intent.refunded + amount > intent.received {
+        if intent.refunded == intent.received {
             return Refunded::Already;
         }
+        if intent.refunded + amount > intent.received {
+            return Refunded::Refused { reason: "amount_too_large".into(), kind: Refusal::Request };
+        }
+        if self.balance == Balance::Refuses {
+            return Refunded::NoBalance { reason: "balance_insufficient".into() };
+        }
         intent.refunded += amount;
-        Refunded::Succeeded { refund: id.replace("pi_", "re_"), amount }
+        let refund = format!("re_{:04}", self.refunds.len() + 1);
+        let made = match self.balance {
+            Balance::Pends => Refunded::Pending { refund, amount },
+            _ => Refunded::Succeeded { refund, amount },
+        };
+        self.refunds.push((id.to_owned(), name, made.clone()));
+        made
     }
 }
 
@@ -441,12 +488,45 @@ impl Stripe for SmallStripe {
         .await
     }
 
-    async fn refund(&self, payment_intent: &str, amount: Option<i64>, key: &str) -> Refunded {
+    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
         self.travel("refund", || {
-            let parameters = format!("refund {payment_intent} {amount:?}");
-            self.keyed(Call::Refund, key, parameters, |books| Reply::Refund(books.refund(payment_intent, amount)))
-                .refunded()
+            let parameters = format!("refund {payment_intent} {amount} {refund}");
+            let act = |books: &mut Books| Reply::Refund(books.refund(payment_intent, amount, refund));
+            self.keyed(Call::Refund, key, parameters, act).refunded()
         })
         .await
+    }
+
+    async fn retrieve_refund(&self, stripe_id: &str) -> Refunded {
+        self.travel("retrieve_refund", || {
+            if let Err(answer) = self.read(Call::RetrieveRefund, stripe_id) {
+                return Refunded::Unknown { reason: answer.as_str().into(), replayed: false };
+            }
+            let books = self.books.lock();
+            let mut made = books.refunds.iter().map(|(_, _, made)| made);
+            made.find(|made| id_of(made) == Some(stripe_id)).cloned().expect("no such refund")
+        })
+        .await
+    }
+
+    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund {
+        self.travel("find_refund", || {
+            if let Err(answer) = self.read(Call::FindRefund, payment_intent) {
+                return FoundRefund::Unknown { reason: answer.as_str().into() };
+            }
+            let books = self.books.lock();
+            let found = books.refunds.iter().find(|(of, name, _)| of == payment_intent && *name == refund);
+            found.map_or(FoundRefund::No, |(_, _, made)| FoundRefund::Yes(made.clone()))
+        })
+        .await
+    }
+}
+
+fn id_of(made: &Refunded) -> Option<&str> {
+    match made {
+        Refunded::Succeeded { refund, .. } | Refunded::Pending { refund, .. } | Refunded::Failed { refund, .. } => {
+            Some(refund)
+        }
+        _ => None,
     }
 }
