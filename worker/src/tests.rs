@@ -12,5 +12,6 @@ mod losing;
 mod refunds;
 mod stripe;
 mod sweeping;
+mod till;
 mod walk;
 mod world;

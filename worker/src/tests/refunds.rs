@@ -8,7 +8,8 @@ use shared::order::displayed_state;
 use uuid::Uuid;
 
 use super::faults::Fate;
-use super::stripe::{Balance, Call, Mood};
+use super::stripe::{Call, Mood};
+use super::till::Balance;
 use super::world::{PRICE, Purchase, World, now};
 use crate::sweep;
 

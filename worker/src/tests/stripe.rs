@@ -15,6 +15,7 @@ use shared::stripe::{Answer, ClientSecret, Found, FoundRefund, Payment, Refunded
 use uuid::Uuid;
 
 use super::faults::Faults;
+use super::till::{Balance, Till};
 
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -29,17 +30,6 @@ pub(super) enum Call {
     Refund,
     RetrieveRefund,
     FindRefund,
-}
-
-/// How much money the account has to give back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Balance {
-    #[default]
-    Enough,
-    /// None: refunds wait for it.
-    Pends,
-    /// None: refunds are refused.
-    Refuses,
 }
 
 /// How Stripe, or the way there, behaves at one call.
@@ -105,9 +95,7 @@ enum Heard {
 #[derive(Default)]
 struct Books {
     intents: BTreeMap<String, Intent>,
-    /// Of which payment, under which name, and what became of it.
-    refunds: Vec<(String, Uuid, Refunded)>,
-    balance: Balance,
+    till: Till,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
     moods: VecDeque<(Call, Mood)>,
@@ -172,21 +160,14 @@ impl SmallStripe {
 
     /// From now on the account has so much money.
     pub(super) fn balance(&self, balance: Balance) {
-        self.books.lock().balance = balance;
+        self.books.lock().till.balance = balance;
     }
 
     /// Pending refunds are done, or cannot be done.
     pub(super) fn settle_refunds(&self, good: bool) {
         let mut books = self.books.lock();
-        let Books { refunds, intents, .. } = &mut *books;
-        for (of, _, made) in refunds {
-            let Refunded::Pending { refund, amount } = made.clone() else { continue };
-            *made = if good {
-                Refunded::Succeeded { refund, amount }
-            } else {
-                intents.get_mut(of.as_str()).unwrap().refunded -= amount;
-                Refunded::Failed { refund, reason: "expired_or_canceled_card".into() }
-            };
+        for (intent, amount) in books.till.settle(good) {
+            books.intents.get_mut(intent.as_str()).unwrap().refunded -= amount;
         }
     }
 
@@ -424,22 +405,10 @@ impl Books {
     fn refund(&mut self, id: &str, amount: i64, name: Uuid) -> Refunded {
         let Some(intent) = self.intents.get_mut(id) else { panic!("a refund of nothing") };
         assert_eq!(intent.status, Status::Succeeded, "a refund of what was not paid");
-        if intent.refunded == intent.received {
-            return Refunded::Already;
+        let made = self.till.refund(id, amount, name, intent.received - intent.refunded);
+        if matches!(made, Refunded::Succeeded { .. } | Refunded::Pending { .. }) {
+            intent.refunded += amount;
         }
-        if intent.refunded + amount > intent.received {
-            return Refunded::Refused { reason: "amount_too_large".into(), kind: Refusal::Request };
-        }
-        if self.balance == Balance::Refuses {
-            return Refunded::NoBalance { reason: "balance_insufficient".into() };
-        }
-        intent.refunded += amount;
-        let refund = format!("re_{:04}", self.refunds.len() + 1);
-        let made = match self.balance {
-            Balance::Pends => Refunded::Pending { refund, amount },
-            _ => Refunded::Succeeded { refund, amount },
-        };
-        self.refunds.push((id.to_owned(), name, made.clone()));
         made
     }
 }
@@ -502,9 +471,7 @@ impl Stripe for SmallStripe {
             if let Err(answer) = self.read(Call::RetrieveRefund, stripe_id) {
                 return Refunded::Unknown { reason: answer.as_str().into(), replayed: false };
             }
-            let books = self.books.lock();
-            let mut made = books.refunds.iter().map(|(_, _, made)| made);
-            made.find(|made| id_of(made) == Some(stripe_id)).cloned().expect("no such refund")
+            self.books.lock().till.told(stripe_id)
         })
         .await
     }
@@ -514,19 +481,8 @@ impl Stripe for SmallStripe {
             if let Err(answer) = self.read(Call::FindRefund, payment_intent) {
                 return FoundRefund::Unknown { reason: answer.as_str().into() };
             }
-            let books = self.books.lock();
-            let found = books.refunds.iter().find(|(of, name, _)| of == payment_intent && *name == refund);
-            found.map_or(FoundRefund::No, |(_, _, made)| FoundRefund::Yes(made.clone()))
+            self.books.lock().till.found(payment_intent, refund)
         })
         .await
-    }
-}
-
-fn id_of(made: &Refunded) -> Option<&str> {
-    match made {
-        Refunded::Succeeded { refund, .. } | Refunded::Pending { refund, .. } | Refunded::Failed { refund, .. } => {
-            Some(refund)
-        }
-        _ => None,
     }
 }

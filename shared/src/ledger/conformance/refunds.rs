@@ -191,7 +191,7 @@ pub(super) async fn a_pending_refund_is_asked_about_again_and_a_spent_key_is_not
     let w = w.selling(10, None).await;
     let paid = w.paid_order(&w.purchase(1)).await;
     let (_, refund) = w.new_refund(&w.wish(paid.id, RefundWhat::All)).await;
-    assert_eq!(w.ledger.due_refunds(10).await.unwrap(), [refund.clone()]);
+    assert_eq!(w.ledger.due_refunds(10).await.unwrap(), std::slice::from_ref(&refund));
     let spent =
         RefundNews { refund: refund.id, state: RefundState::Owed, stripe_id: None, note: None, spends_key: true };
     w.ledger.record_refund(paid.id, spent).await.unwrap();
