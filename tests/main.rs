@@ -14,3 +14,4 @@ mod queue;
 mod rooms;
 mod sdk;
 mod stock;
+mod webhooks;

@@ -34,7 +34,7 @@ use crate::{
     pages,
     store::Store,
     traffic::{Budget, Locks, Log},
-    webhooks::Webhooks,
+    webhooks::{self, Webhooks},
 };
 
 /// How long requests may take to end once the sandbox is told to stop.
@@ -61,10 +61,20 @@ pub(crate) struct Sandbox {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    sandbox: Arc<Sandbox>,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
+    /// Sends webhook events of these types to an address, signed with a secret that both sides know already, instead
+    /// of to the address that this was called with before. Other endpoints are not touched.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn send_webhooks_to(&self, url: &str, secret: &str, types: &[&str]) -> anyhow::Result<()> {
+        webhooks::keep_own_endpoint(&self.sandbox, url, secret, types).await
+    }
+
     /// Waits until it has stopped.
     ///
     /// # Errors
@@ -99,8 +109,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Resul
         config,
     });
     sandbox.webhooks.resume(&sandbox);
-    let task = tokio::spawn(serve(listener, sandbox, shutdown));
-    Ok(Running { address, task })
+    let task = tokio::spawn(serve(listener, Arc::clone(&sandbox), shutdown));
+    Ok(Running { address, sandbox, task })
 }
 
 async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>, shutdown: CancellationToken) -> anyhow::Result<()> {

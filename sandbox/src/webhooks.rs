@@ -135,7 +135,7 @@ impl Webhooks {
             if endpoint.wants(&event.kind) {
                 let (sandbox, event, stop) = (Arc::clone(sandbox), Arc::clone(event), stop.clone());
                 tokio::spawn(async move {
-                    stop.run_until_cancelled(delivery(&sandbox, &endpoint, &event)).await;
+                    stop.run_until_cancelled(delivery(&sandbox, &endpoint.id, &event)).await;
                 });
             }
         }
@@ -147,15 +147,40 @@ fn take_one(counter: &AtomicU32) -> bool {
     counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
+/// The id of the endpoint that the program around the sandbox asked for.
+const OWN_ENDPOINT: &str = "we_own";
+
+/// See [`crate::Running::send_webhooks_to`].
+pub(crate) async fn keep_own_endpoint(
+    sandbox: &Sandbox,
+    url: &str,
+    secret: &str,
+    types: &[&str],
+) -> anyhow::Result<()> {
+    let mut batch = Batch::default();
+    batch.put(WebhookEndpoint {
+        id: OWN_ENDPOINT.to_owned(),
+        created: jiff::Timestamp::now().as_second(),
+        url: url.to_owned(),
+        secret: secret.to_owned(),
+        enabled_events: types.iter().map(|kind| (*kind).to_owned()).collect(),
+        description: None,
+        metadata: crate::model::Metadata::default(),
+        api_version: None,
+    });
+    sandbox.store.commit(batch).await
+}
+
 /// Tries until the endpoint has taken the event, is gone, or the tries are used up.
-async fn delivery(sandbox: &Arc<Sandbox>, endpoint: &WebhookEndpoint, event: &Event) {
+async fn delivery(sandbox: &Arc<Sandbox>, endpoint: &str, event: &Event) {
     let body = Bytes::from(event.render(&sandbox.origin).to_string());
     let mut pause = PAUSE_FIRST;
     for _ in 0..TRIES_MAX {
-        if sandbox.store.webhook_endpoints.get(&endpoint.id).is_none() {
+        // It may be gone, or elsewhere, by now.
+        let Some(endpoint) = sandbox.store.webhook_endpoints.get(endpoint) else {
             return;
-        }
-        if attempt(&sandbox.webhooks, endpoint, body.clone()).await {
+        };
+        if attempt(&sandbox.webhooks, &endpoint, body.clone()).await {
             sandbox.webhooks.delivered.fetch_add(1, Ordering::Relaxed);
             note_delivered(sandbox, &event.id).await;
             return;

@@ -146,6 +146,15 @@ pub struct StripeKeys {
     pub publishable: String,
 }
 
+impl StripeKeys {
+    /// Whether they move real money, and so which events are meant for this shop (`livemode`).
+    #[must_use]
+    pub fn live(&self) -> bool {
+        let secret = self.secret.expose();
+        secret.starts_with("sk_live_") || secret.starts_with("rk_live_")
+    }
+}
+
 /// The sandbox's settings, as the sandbox reads them.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {

@@ -1,5 +1,5 @@
-//! The data directory: one embedded shop at a time, or several processes of one host that share its ledger; and a
-//! secret that outlives them.
+//! The data directory: one embedded shop at a time, or several processes of one host that share its ledger; and
+//! secrets that outlive them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -71,27 +71,35 @@ impl DataDir {
         if let Some(secret) = &settings.session_secret {
             return Ok(secret.clone());
         }
-        let kept = self.kept_secret(env);
-        kept.map_err(|error| DataDirError {
-            path: self.path.clone(),
-            what: format!("cannot keep session_secret: {error}"),
-        })
+        self.kept_secret("session_secret", env)
     }
 
-    fn kept_secret(&self, env: &Env) -> std::io::Result<Secret> {
-        let path = self.file("session_secret");
-        match fs::read_to_string(&path) {
-            Ok(secret) if secret.len() >= 32 => return Ok(Secret::new(secret)),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let secret: String = (0..4).map(|_| format!("{:016x}", env.random_u64())).collect();
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
-        file.write_all(secret.as_bytes())?;
-        file.sync_all()?;
-        Ok(Secret::new(secret))
+    /// What the built-in sandbox signs its webhook events with; made once and kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn webhook_secret(&self, env: &Env) -> Result<Secret, DataDirError> {
+        self.kept_secret("webhook_secret", env)
     }
+
+    fn kept_secret(&self, name: &str, env: &Env) -> Result<Secret, DataDirError> {
+        let kept = read_or_make(&self.file(name), env);
+        kept.map_err(|error| DataDirError { path: self.path.clone(), what: format!("cannot keep {name}: {error}") })
+    }
+}
+
+fn read_or_make(path: &Path, env: &Env) -> std::io::Result<Secret> {
+    match fs::read_to_string(path) {
+        Ok(secret) if secret.len() >= 32 => return Ok(Secret::new(secret)),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret: String = (0..4).map(|_| format!("{:016x}", env.random_u64())).collect();
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()?;
+    Ok(Secret::new(secret))
 }
 
 /// Where the process that has a data directory listens for commands.

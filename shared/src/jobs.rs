@@ -64,6 +64,35 @@ impl Job for ProcessResponse {
     }
 }
 
+/// See to a webhook event that is in the inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum Webhook {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// Stripe's id of the event (`evt_…`).
+        event: String,
+    },
+}
+
+impl Webhook {
+    /// The job for an event.
+    #[must_use]
+    pub fn of(event: &str) -> Self {
+        Self::V1 { event: event.to_owned() }
+    }
+}
+
+impl Job for Webhook {
+    const QUEUE: &'static str = "webhook";
+
+    fn key(&self) -> String {
+        let Self::V1 { event } = self;
+        event.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +103,10 @@ mod tests {
         let text = serde_json::to_string(&charge).unwrap();
         assert_eq!(text, r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":2}"#);
         assert_eq!(serde_json::from_str::<CreateCharge>(&text).unwrap(), charge);
+        let event = Webhook::of("evt_1");
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!((text.as_str(), event.key().as_str()), (r#"{"v":"1","event":"evt_1"}"#, "evt_1"));
+        assert_eq!(serde_json::from_str::<Webhook>(&text).unwrap(), event);
         let text = concat!(
             r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"#,
             r#""outcome":{"outcome":"processing","payment_intent":"pi_1"}}"#

@@ -37,7 +37,7 @@ use crate::sale::Sale;
 pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked};
 pub use records::{
     AuditEntry, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState, RefundWhat,
-    Returned, SaleCounters,
+    Returned, SaleCounters, StoredEvent,
 };
 
 /// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
@@ -141,6 +141,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError>;
     /// Webhook events that were not handled yet, the oldest first.
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError>;
+    /// One webhook event, by Stripe's id.
+    async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError>;
     /// Marks a webhook event as handled.
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError>;
 

@@ -74,6 +74,7 @@ pub mod conformance {
 
     /// Every subscriber gets every message, in order; publishing to nobody is fine.
     pub async fn every_subscriber_gets_every_message_in_order(rooms: &dyn Rooms) {
+        rooms.publish(vec![]).await.unwrap();
         rooms.publish(vec![envelope(1, "before")]).await.unwrap();
         let mut subscriptions = [rooms.subscribe().await.unwrap(), rooms.subscribe().await.unwrap()];
         for n in 0..100 {

@@ -9,6 +9,7 @@
 //! - `request` (pure) decides the exact bytes of a charge, before the first of them is sent.
 //! - `answer` and `intent` (pure) read a reply.
 //! - `client` puts the two together into [`HttpStripe`].
+//! - [`webhook`] (pure) believes or disbelieves an event, and reads it.
 //! - `http` owns the pooled connections and nothing else: one request, one reply, no retry. Retrying belongs to
 //!   the worker, which knows the order, the budget and the deadline.
 //!
@@ -32,6 +33,7 @@ mod fixtures;
 mod http;
 mod intent;
 mod request;
+pub mod webhook;
 
 pub use crate::order::StoredRequest;
 pub use client::HttpStripe;

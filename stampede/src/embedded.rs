@@ -3,7 +3,7 @@
 //! A restart begins like this, in this order: lock the data directory, open the ledger, begin a new epoch of every
 //! sale and rebuild its stock, queue what is owed, and only then listen.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,12 @@ use shared::queue::QueueOptions;
 use shared::queue::memory::Memory;
 use shared::rooms::memory::MemoryRooms;
 use shared::stock::memory::MemoryStock;
+use shared::stripe::webhook::EVENT_TYPES;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use web::app::Parts;
 use web::limits::Limits;
+use web::webhooks::Door;
 use worker::Context;
 
 use crate::admin::{Admin, Desk, NewSale, NewTier};
@@ -51,7 +53,10 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         rooms: Arc::new(MemoryRooms::default()),
     };
     let ctx = worker::process::context(&settings, &env, services, &provider)?;
-    let app = shop(&settings, &ctx, &secret, &provider)?;
+    let sandbox_signs_with = data_dir.webhook_secret(&env)?;
+    let mut believed = settings.webhook_secrets.clone();
+    believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
+    let app = shop(&settings, &ctx, &secret, &provider, Door::new(believed, provider.keys.live()))?;
     let options = worker::process::options(&settings, "embedded", &env);
     let desk = Desk {
         env,
@@ -62,6 +67,10 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings).await?;
+    if let Some(sandbox) = &sandbox {
+        let url = format!("http://{}/webhooks/stripe", from_here(listener.local_addr()?));
+        sandbox.send_webhooks_to(&url, sandbox_signs_with.expose(), &EVENT_TYPES).await?;
+    }
     announce(&settings, listener.local_addr()?, &provider);
 
     let mut tasks = JoinSet::new();
@@ -75,6 +84,16 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         sandbox.stopped().await?;
     }
     ended
+}
+
+/// How a listener's address is reached from its own host.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Waits for every task. The first one that ends, told or not, takes the others with it.
@@ -149,7 +168,13 @@ async fn open_ledger(settings: &Settings, env: &Env) -> anyhow::Result<Arc<SqlLe
     Ok(Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?))
 }
 
-fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider) -> anyhow::Result<web::App> {
+fn shop(
+    settings: &Settings,
+    ctx: &Context,
+    secret: &Secret,
+    provider: &Provider,
+    webhooks: Door,
+) -> anyhow::Result<web::App> {
     Ok(web::App::new(Parts {
         env: ctx.env.clone(),
         ledger: ctx.ledger.clone(),
@@ -160,6 +185,7 @@ fn shop(settings: &Settings, ctx: &Context, secret: &Secret, provider: &Provider
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: web::process::page(provider),
         public_url: settings.public_url.clone(),
+        webhooks,
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
         metrics: recorder()?,
     }))

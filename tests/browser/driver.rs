@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use futures::{SinkExt, StreamExt};
-use tests::harness::browser::Browser;
+use tests::harness::browser::{Browser, Exchange, PATIENCE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -47,6 +47,12 @@ async fn page() -> Browser {
     let address = serve().await;
     let browser = Browser::start().await;
     browser.open(&format!("http://{address}/")).await;
+    // What happens in the frame is told by another process of the browser, at its own pace.
+    let framed = async {
+        let loaded = |e: &Exchange| e.is("GET", "/frame") && e.status.is_some();
+        while !browser.exchanges().await.iter().any(loaded) {}
+    };
+    tokio::time::timeout(PATIENCE, framed).await.expect("the frame loads");
     browser
 }
 

@@ -121,10 +121,10 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
         self.browser.by_testid("order-id").await.text().await.unwrap()
     }
 
-    /// From now on the sandbox charges cards, but answers only when [`Shopper::let_bank_answer`] is called.
+    /// From now on the sandbox charges cards, but tells of it only when [`Shopper::let_bank_answer`] is called.
     pub(super) async fn let_bank_hesitate(&self) {
         let hang = json!({"fault": "hang", "method": "POST", "path": "/v1/payment_intents"});
-        self.shop.control_sandbox(json!({"faults": [hang]})).await;
+        self.shop.control_sandbox(json!({"faults": [hang], "webhooks": {"hold": true}})).await;
     }
 
     /// Waits until the sandbox has charged a card and holds its answer back.
@@ -136,7 +136,7 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
     /// Lets the answer go that [`Shopper::let_bank_hesitate`] holds back, once it is there.
     pub(super) async fn let_bank_answer(&self) {
         self.until_bank_hesitates().await;
-        self.shop.control_sandbox(json!({"clear_faults": true, "release": true})).await;
+        self.shop.control_sandbox(json!({"clear_faults": true, "release": true, "webhooks": {"hold": false}})).await;
     }
 
     /// Asserts that the sandbox charged so many orders, each once, and that nothing was counted wrong in the stock.

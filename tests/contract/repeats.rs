@@ -88,7 +88,7 @@ async fn everything_but_the_token_is_compared() {
 async fn a_second_card_while_the_first_is_undecided_is_refused() {
     let shop = Shop::start(&[]).await;
     let client = shop.customer().await;
-    shop.control_sandbox(json!({"faults": [{"fault": "hang"}]})).await;
+    shop.control_sandbox(json!({"faults": [{"fault": "hang"}], "webhooks": {"hold": true}})).await;
     let order = Uuid::new_v4();
     let first = client.purchase(order, "demo", 1, "pm_card_visa");
     assert_eq!(client.post("/charges", &first).await.0, 202);

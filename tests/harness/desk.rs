@@ -70,7 +70,9 @@ impl Desk {
 
     /// Runs a sub-command of the binary against this shop.
     pub async fn cli(&self, arguments: &[&str]) -> Output {
-        self.command(&binary("STAMPEDE_BIN")).args(arguments).output().await.expect("STAMPEDE_BIN starts")
+        let mut command = self.command(&binary("STAMPEDE_BIN"));
+        let ended = tokio::time::timeout(READY_WITHIN, command.args(arguments).kill_on_drop(true).output()).await;
+        ended.unwrap_or_else(|_| panic!("stampede {arguments:?} did not end")).expect("STAMPEDE_BIN starts")
     }
 
     /// Runs a sub-command that must succeed, with `--json`; what it prints.

@@ -27,16 +27,16 @@ pub enum Ledger {
 /// A running shop.
 pub struct Fleet {
     desk: Desk,
-    /// The Redis server that all processes share.
-    pub redis: Redis,
-    /// Kept as long as the fleet runs.
-    _ledger: Ledger,
-    _sandbox: Process,
     /// The web processes; `None` where one was killed.
     pub webs: Vec<Web>,
     /// The worker processes; `None` where one was killed.
     pub workers: Vec<Option<Process>>,
     started: usize,
+    _sandbox: Process,
+    /// The Redis server that all processes share.
+    pub redis: Redis,
+    /// Dropped last, when nobody is connected any more.
+    _ledger: Ledger,
 }
 
 /// A web process and its address, which a successor takes over.

@@ -3,12 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::ports::free_port;
 
-/// How long the server may take to answer.
+/// How long the server may take to answer. The crate's own half second is too short for a machine that runs many tests.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running Redis server; killed with this value.
@@ -67,9 +69,18 @@ impl Redis {
         self.try_ask(command).await.unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
+    /// A connection of the test's own.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        self.try_connect().await.unwrap_or_else(|error| panic!("{}: {error}", self.url()))
+    }
+
+    async fn try_connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(READY_WITHIN));
+        redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
     async fn try_ask(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = self.try_connect().await?;
         let (name, arguments) = command.split_first().expect("a command");
         redis::cmd(name).arg(arguments).query_async(&mut connection).await
     }

@@ -61,8 +61,7 @@ async fn a_script_refuses_arguments_that_make_no_sense_and_writes_nothing() {
             kept.push(call);
         }
     }
-    let client = redis::Client::open(on.redis.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = on.redis.connection().await;
     let (mut before, mut refused) = (everything(&on.redis).await, 0);
     for call in of_each.into_values().flatten().flat_map(spoilt) {
         let answer = call.repeat(&mut connection).await;

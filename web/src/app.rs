@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::operator::OperatorKey;
 use crate::progress::Progress;
 use crate::session::Signer;
+use crate::webhooks::Door;
 
 /// How long an accept may take; a pin without an order is freed after twice this.
 pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub struct Parts {
     pub page: Page,
     /// How shoppers reach the shop, if it was said.
     pub public_url: Option<String>,
+    /// Whom to believe about payments.
+    pub webhooks: Door,
     /// Who is limited, and whose word about addresses counts.
     pub limits: Limits,
     /// Renders the metrics.
@@ -106,6 +109,8 @@ pub struct Inner {
     pub policy: Policy,
     /// What the page needs to know of Stripe.
     pub page: Page,
+    /// Whom to believe about payments.
+    pub webhooks: Door,
     /// Limits per client address.
     pub limits: Limits,
     /// Renders the metrics.
@@ -134,6 +139,7 @@ impl App {
             queue: parts.queue,
             rooms: parts.rooms,
             page: parts.page,
+            webhooks: parts.webhooks,
             limits: parts.limits,
             metrics: parts.metrics,
             going_down: CancellationToken::new(),

@@ -27,6 +27,7 @@ pub mod serve;
 pub mod session;
 pub mod snapshot;
 pub mod socket;
+pub mod webhooks;
 
 use std::time::Duration;
 
@@ -60,6 +61,11 @@ pub fn router(app: App) -> Router {
         .route("/api/orders/{order}/refunds", post(refunds::create))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    // Stripe has neither cookie nor token: what it sends is believed by its signature.
+    let stripe = Router::new()
+        .route("/webhooks/stripe", post(webhooks::receive))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(DefaultBodyLimit::max(webhooks::BODY_BYTES_MAX));
     let pages = Router::new()
         .route("/", get(assets::index))
         .route("/sales/{sale}", get(assets::sale))
@@ -74,6 +80,7 @@ pub fn router(app: App) -> Router {
     calls
         .merge(pages)
         .layer(CompressionLayer::new())
+        .merge(stripe)
         .merge(rooms)
         .merge(operators)
         .fallback(problem::not_found)

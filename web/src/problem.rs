@@ -129,6 +129,19 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
 
+    /// 400 with a machine word: this is not an event of ours.
+    #[must_use]
+    pub fn bad_event(code: &'static str, detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 503 `no_webhook_secret`.
+    #[must_use]
+    pub fn no_webhook_secret() -> Self {
+        let detail = "This shop has no webhook secret to check signatures by: set STRIPE_WEBHOOK_SECRET.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_webhook_secret", detail)
+    }
+
     /// 401 `no_customer`.
     #[must_use]
     pub fn no_customer() -> Self {

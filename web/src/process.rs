@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Page, Parts};
 use crate::limits::Limits;
 use crate::serve;
+use crate::webhooks::Door;
 
 /// Serves until told to stop.
 ///
@@ -32,6 +33,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: page(&settings.provider()),
         public_url: settings.public_url.clone(),
+        webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
         metrics: PrometheusBuilder::new().install_recorder()?,
     });

@@ -22,10 +22,10 @@ const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
 /// How far around the first sending a lost payment is looked for.
 const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
 /// A wrong key makes every charge fail: try again this much later, loudly.
-const CONFIGURATION_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const CONFIGURATION_PAUSE: Duration = Duration::from_secs(30);
 
 /// What an answer asks for.
-enum Step {
+pub(crate) enum Step {
     /// Settle this.
     Settle(Outcome),
     /// Send the same again.
@@ -95,7 +95,7 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
 }
 
 /// Comes to an outcome, or to another delivery.
-async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked: Step) -> Result<Outcome, Finish> {
+pub(crate) async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked: Step) -> Result<Outcome, Finish> {
     let (payment_intent, decline) = match asked {
         Step::Settle(outcome) => return Ok(outcome),
         Step::CallOff { payment_intent, decline } => (payment_intent, decline),
@@ -116,7 +116,7 @@ async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked: Step) -> R
 
 /// What Stripe's answer asks for (the table "What an answer means" of the API reference for errors,
 /// <https://docs.stripe.com/error-low-level>).
-fn step(order: &Order, answer: Answer) -> Step {
+pub(crate) fn step(order: &Order, answer: Answer) -> Step {
     match answer {
         Answer::Succeeded(payment) => Step::Settle(succeeded(order, payment)),
         // Strong authentication cannot be offered yet: the payment is canceled, and only then told as declined.
@@ -148,7 +148,7 @@ fn step(order: &Order, answer: Answer) -> Step {
     }
 }
 
-fn succeeded(order: &Order, payment: Payment) -> Outcome {
+pub(crate) fn succeeded(order: &Order, payment: Payment) -> Outcome {
     match payment.currency.parse() {
         Ok(currency) => Outcome::Succeeded {
             payment_intent: Some(payment.payment_intent),

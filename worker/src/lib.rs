@@ -12,6 +12,7 @@ pub mod refunds;
 pub mod run;
 pub mod settle;
 pub mod sweep;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -62,11 +63,14 @@ pub struct Patience {
     pub closing: Duration,
     /// A pin whose order never reached the ledger is freed after this long: twice the accept timeout.
     pub orphan: Duration,
+    /// A webhook event that is not handled is queued again after this long: its push had its time.
+    pub inbox: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { owed: Duration::from_secs(60), closing: Duration::from_secs(5), orphan: Duration::from_secs(10) }
+        let secs = Duration::from_secs;
+        Self { owed: secs(60), closing: secs(5), orphan: secs(10), inbox: secs(5) }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
+use crate::webhook::webhook;
 use crate::{Context, sweep};
 
 /// How a worker process runs.
@@ -36,7 +37,9 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     let charges = worker(options.concurrency);
     let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), create_charge);
     let responses = worker(options.concurrency);
-    let monitor = register(monitor, queue, env, responses, ctx, process_response);
+    let monitor = register(monitor, queue.clone(), env.clone(), responses, ctx.clone(), process_response);
+    let events = worker(options.concurrency);
+    let monitor = register(monitor, queue, env, events, ctx, webhook);
     monitor
         .run_with_signal(async move {
             shutdown.cancelled().await;

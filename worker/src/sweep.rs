@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shared::jobs::{CreateCharge, ProcessResponse};
+use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::{Applied, Change, Left, Returned};
 use shared::order::{Order, Outcome, State};
 use shared::queue::{DeadJob, Job, NewJob, Pushed};
 use shared::stock::{LonePin, keeper};
 use shared::stripe::Answer;
 
-use crate::{Context, cancel_key, refunds, settle};
+use crate::{Context, cancel_key, refunds, settle, webhook};
 
 /// Things that one part does in one round.
 const BATCH: u32 = 500;
@@ -57,6 +57,7 @@ pub async fn round(ctx: &Context) {
     counted("dead_holds", expire_holds(ctx).await);
     counted("orphan_pins", free_orphan_pins(ctx).await);
     counted("owed", queue_owed(ctx, ctx.patience.owed, BATCH).await);
+    counted("inbox", queue_events(ctx).await);
     counted("dead_letters", raise_dead_letters(ctx).await);
     counted("due", close_due(ctx).await);
     counted("closing", finish_closing(ctx).await);
@@ -158,6 +159,19 @@ pub async fn queue_owed(ctx: &Context, unchanged_for: Duration, most: u32) -> Re
     push_charges(ctx, &orders).await
 }
 
+/// Queues webhook events whose job was lost, or never pushed. Those that wait in the queue are in it still.
+async fn queue_events(ctx: &Context) -> Result<u64, String> {
+    let since = ctx.ledger.now().minus(ctx.patience.inbox);
+    let mut events = ctx.ledger.unhandled_events(BATCH).await.map_err(|error| error.to_string())?;
+    events.retain(|event| event.received_at <= since);
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let jobs: Result<Vec<NewJob>, _> = events.iter().map(|event| NewJob::of(&Webhook::of(&event.id))).collect();
+    let pushed = ctx.queue.push(jobs.map_err(|e| e.to_string())?).await.map_err(|error| error.to_string())?;
+    Ok(pushed.iter().filter(|pushed| matches!(pushed, Pushed::New)).count() as u64)
+}
+
 async fn push_charges(ctx: &Context, orders: &[Order]) -> Result<u64, String> {
     let mut queued = 0;
     for orders in orders.chunks(BATCH as usize) {
@@ -176,7 +190,22 @@ async fn raise_dead_letters(ctx: &Context) -> Result<u64, String> {
             raised += u64::from(raise(ctx, queue, &dead).await?);
         }
     }
+    for dead in ctx.queue.dead(Webhook::QUEUE, BATCH as usize).await.map_err(|error| error.to_string())? {
+        raised += u64::from(raise_event(ctx, &dead).await?);
+    }
     Ok(raised)
+}
+
+/// An event whose job is dead stays in the inbox, and is not asked for again.
+async fn raise_event(ctx: &Context, dead: &DeadJob) -> Result<bool, String> {
+    let stored = ctx.ledger.event(&dead.key).await.map_err(|error| error.to_string())?;
+    if stored.is_none_or(|stored| stored.handled) {
+        return Ok(false);
+    }
+    tracing::error!(event = dead.key, reason = dead.reason, "the job of a webhook event is a dead letter");
+    webhook::raised(&dead.key, "dead_letter");
+    ctx.ledger.event_handled(&dead.key).await.map_err(|error| error.to_string())?;
+    Ok(true)
 }
 
 async fn raise(ctx: &Context, queue: &str, dead: &DeadJob) -> Result<bool, String> {

@@ -14,4 +14,5 @@ mod stripe;
 mod sweeping;
 mod till;
 mod walk;
+mod webhooks;
 mod world;

@@ -11,7 +11,7 @@ use super::book::{Book, Moment, Terms};
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
     LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState, Returned,
-    SaleCounters,
+    SaleCounters, StoredEvent,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, State};
@@ -193,6 +193,13 @@ impl Ledger for MemoryLedger {
         Ok(self.read(|store| {
             let unhandled = store.inbox.iter().filter(|(_, handled)| !handled);
             unhandled.take(most as usize).map(|(event, _)| event.clone()).collect()
+        }))
+    }
+
+    async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
+        Ok(self.read(|store| {
+            let found = store.inbox.iter().find(|(event, _)| event.id == id);
+            found.map(|(event, handled)| StoredEvent { event: event.clone(), handled: *handled })
         }))
     }
 

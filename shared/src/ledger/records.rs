@@ -49,6 +49,15 @@ impl fmt::Debug for InboxEvent {
     }
 }
 
+/// A webhook event, and whether anything remains to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// As it came.
+    pub event: InboxEvent,
+    /// What it told of is done.
+    pub handled: bool,
+}
+
 /// Something that is owed to the outside, written in the same transaction as its cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {

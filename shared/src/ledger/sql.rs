@@ -61,6 +61,7 @@ use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
     LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
+    StoredEvent,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order};
@@ -251,6 +252,10 @@ impl Ledger for SqlLedger {
 
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
         Ok(read::unhandled_events(&self.readers, most).await?)
+    }
+
+    async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
+        Ok(read::event(&self.readers, id).await?)
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {

@@ -53,6 +53,10 @@ impl RedisRooms {
 #[async_trait]
 impl Rooms for RedisRooms {
     async fn publish(&self, envelopes: Vec<Envelope>) -> Result<(), RoomsError> {
+        // An empty pipeline has no answer.
+        if envelopes.is_empty() {
+            return Ok(());
+        }
         let mut calls = redis::pipe();
         for envelope in &envelopes {
             let mut payload = envelope.room.as_bytes().to_vec();

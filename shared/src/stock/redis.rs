@@ -1,6 +1,6 @@
 //! Stock in Redis, shared by every web and worker process.
 //!
-//! Each call is one Lua script over the keys of one sale ([`keys`] lists them all), so it happens as a whole or not at
+//! Each call is one Lua script over the keys of one sale (`keys.rs` lists them all), so it happens as a whole or not at
 //! all, and takes one round trip. The scripts lie in `lua/`; `sale.lua` is what they have in common.
 //!
 //! **Whether a sale is known.** The server may come back with less than it had: restarted from nothing or from an old
@@ -10,7 +10,7 @@
 //! the first call after it, without anybody looking for it.
 //!
 //! **Where a hold is found.** Who reserves or settles names the sale. Who pins or frees knows a hold and a customer
-//! only, so the sales in which a customer has held something lately are noted under the customer ([`index`]), by those
+//! only, so the sales in which a customer has held something lately are noted under the customer (`index.rs`), by those
 //! who got a hold and before they hear of it; the many who get none leave no trace.
 //!
 //! **Time** is the server's. Deadlines are scores of sorted sets and nothing else; what is due is freed by whatever
@@ -72,7 +72,7 @@ impl RedisStock {
     }
 
     /// The same by a clock that stands still until a test moves it: the number of milliseconds at
-    /// [`keys::CLOCK_OF_TESTS`].
+    /// [`CLOCK_OF_TESTS`].
     #[cfg(any(test, feature = "conformance"))]
     #[must_use]
     pub fn by_clock_of_tests(server: RedisServer, env: Env) -> Self {
@@ -353,6 +353,10 @@ impl Stock for RedisStock {
     }
 
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
+        // An empty pipeline has no answer.
+        if sales.is_empty() {
+            return Ok(Vec::new());
+        }
         let known = self.known().await?;
         let mut pipeline = redis::pipe();
         for sale in sales {

@@ -10,6 +10,7 @@ use shared::env::{Env, Timestamp};
 use shared::ledger::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
     LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
+    StoredEvent,
 };
 use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
@@ -230,6 +231,9 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     }
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
         around!(self, unhandled_events(most))
+    }
+    async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
+        around!(self, event(id))
     }
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
         around!(self, event_handled(id))

@@ -11,11 +11,12 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use shared::decline::DeclineClass;
 use shared::env::Seeded;
-use shared::jobs::{CreateCharge, ProcessResponse};
+use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::{Change, Ledger as _};
 use shared::order::{MOST_ATTEMPTS, Order, Outcome, State};
 use shared::queue::{Delivery, Finish, Job};
 use shared::stripe::Payment;
+use shared::stripe::webhook::EVENT_TYPES;
 use uuid::Uuid;
 
 use super::stripe::Status;
@@ -79,7 +80,9 @@ impl Walk {
             0..=14 => self.new_purchase(),
             15..=26 => self.page_again(),
             27..=49 => self.take_job(CreateCharge::QUEUE),
-            50..=67 => self.take_job(ProcessResponse::QUEUE),
+            50..=63 => self.take_job(ProcessResponse::QUEUE),
+            64..=65 => self.hear_of_a_payment(),
+            66..=67 => self.take_job(Webhook::QUEUE),
             68..=76 => self.go_on(),
             77..=78 => self.kill(),
             79..=85 => self.start_sweep(),
@@ -202,6 +205,14 @@ impl Walk {
         }
     }
 
+    /// Stripe tells of any payment, early, late, or again.
+    fn hear_of_a_payment(&mut self) {
+        if let Some(intent) = self.pick(&self.world.stripe.all()) {
+            let kind = EVENT_TYPES[self.roll(EVENT_TYPES.len())];
+            self.world.hear(kind, &intent.id, &intent.order.to_string());
+        }
+    }
+
     fn has_just_ended(&self, order: &Order) -> bool {
         let ago = self.world.env.now().since(order.updated_at);
         order.amount > 0 && order.state.is_final() && ago < Duration::from_secs(300)
@@ -302,6 +313,7 @@ impl Walk {
     fn is_quiet(&self) -> bool {
         let ended = |order: &Order| order.state.is_final() || order.state == State::Review;
         self.world.unfinished() == 0
+            && self.world.unhandled() == 0
             && self.orders().iter().all(ended)
             && now(self.world.ledger.due_refunds(1)).unwrap().is_empty()
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::env::{Env, Seeded};
-use shared::jobs::{CreateCharge, ProcessResponse};
+use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
-use shared::ledger::{Accept, Accepted, Created, Ledger as _};
+use shared::ledger::{Accept, Accepted, Created, InboxEvent, Ledger as _};
 use shared::message::Message;
 use shared::order::{Order, State};
 use shared::queue::memory::Memory;
@@ -30,8 +30,11 @@ use super::stripe::SmallStripe;
 use crate::budget::Budget;
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
+use crate::webhook::webhook;
 use crate::{Context, Patience, sweep};
 
+/// Every queue, in the order in which [`World::work`] looks.
+const QUEUES: [&str; 3] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE];
 /// The price of a unit, in minor units.
 pub(super) const PRICE: i64 = 2_500;
 /// How long a buyer may think.
@@ -160,10 +163,10 @@ impl World {
     pub(super) fn handler(&self, delivery: &Delivery) -> BoxFuture<'static, Finish> {
         const CRASHES: u32 = 5;
         let (ctx, info) = (self.ctx.clone(), JobInfo::of(delivery));
-        let admitted = if delivery.lease.queue == CreateCharge::QUEUE {
-            delivery.admit(CRASHES).map(|job| create_charge(ctx, job, info).boxed())
-        } else {
-            delivery.admit(CRASHES).map(|job| process_response(ctx, job, info).boxed())
+        let admitted = match delivery.lease.queue {
+            CreateCharge::QUEUE => delivery.admit(CRASHES).map(|job| create_charge(ctx, job, info).boxed()),
+            ProcessResponse::QUEUE => delivery.admit(CRASHES).map(|job| process_response(ctx, job, info).boxed()),
+            _ => delivery.admit(CRASHES).map(|job| webhook(ctx, job, info).boxed()),
         };
         admitted.unwrap_or_else(|dead| std::future::ready(dead).boxed())
     }
@@ -196,13 +199,14 @@ impl World {
         assert!(self.faults.all_happened());
     }
 
+    /// Takes the next webhook event from the queue to its end.
+    pub(super) fn heed(&self) -> Finish {
+        self.step(Webhook::QUEUE)
+    }
+
     /// Works off whatever can be delivered now.
     pub(super) fn work(&self) {
-        loop {
-            let Some(delivery) = self.deliver(CreateCharge::QUEUE).or_else(|| self.deliver(ProcessResponse::QUEUE))
-            else {
-                return;
-            };
+        while let Some(delivery) = QUEUES.into_iter().find_map(|queue| self.deliver(queue)) {
             let end = now(self.handler(&delivery));
             self.finish(&delivery, end);
         }
@@ -232,10 +236,26 @@ impl World {
         now(self.queue.store().gauges(queue)).unwrap()
     }
 
-    /// Jobs of both queues that are not dead.
+    /// What the web process does with an event of Stripe's; its id.
+    pub(super) fn hear(&self, kind: &str, payment_intent: &str, order: &str) -> String {
+        let id = format!("evt_{}", self.env.uuid_v7().simple());
+        let object = json!({"id": payment_intent, "object": "payment_intent", "metadata": {"order": order}});
+        let body = json!({"id": id, "type": kind, "livemode": false, "data": {"object": object}}).to_string();
+        let event = InboxEvent { id: id.clone(), received_at: self.env.now(), body };
+        assert_eq!(now(self.ledger.store_events(vec![event])).unwrap(), [true]);
+        self.push(&Webhook::of(&id));
+        id
+    }
+
+    /// Events of the inbox that something remains to be done about.
+    pub(super) fn unhandled(&self) -> usize {
+        now(self.ledger.unhandled_events(1_000)).unwrap().len()
+    }
+
+    /// Jobs of all queues that are not dead.
     pub(super) fn unfinished(&self) -> u64 {
         let open = |g: Gauges| g.waiting + g.running + g.delayed;
-        open(self.gauges(CreateCharge::QUEUE)) + open(self.gauges(ProcessResponse::QUEUE))
+        QUEUES.into_iter().map(|queue| open(self.gauges(queue))).sum()
     }
 
     pub(super) fn levels(&self) -> Levels {

@@ -1,7 +1,7 @@
 //! What a ledger keeps besides orders: audit trail, inbox, outbox, refunds.
 
 use super::{World, succeeded};
-use crate::ledger::{Change, InboxEvent, RefundState};
+use crate::ledger::{Change, InboxEvent, RefundState, StoredEvent};
 use crate::order::{Outcome, State};
 
 pub(super) async fn the_audit_trail_tells_the_whole_story_in_order(w: World) {
@@ -33,10 +33,15 @@ pub(super) async fn an_event_is_stored_once_and_handled_once(w: World) {
     assert_eq!(w.ledger.store_events(vec![c.clone(), a.clone()]).await.unwrap(), [false, true]);
     assert_eq!(w.ledger.store_events(vec![]).await.unwrap(), Vec::<bool>::new());
     assert_eq!(w.ledger.unhandled_events(10).await.unwrap(), [b.clone(), c.clone(), a.clone()]);
-    assert_eq!(w.ledger.unhandled_events(1).await.unwrap(), [b]);
+    assert_eq!(w.ledger.unhandled_events(1).await.unwrap(), std::slice::from_ref(&b));
+    let stored = |event: &InboxEvent, handled| Some(StoredEvent { event: event.clone(), handled });
+    assert_eq!(w.ledger.event("evt_b").await.unwrap(), stored(&b, false));
     w.ledger.event_handled("evt_b").await.unwrap();
     w.ledger.event_handled("evt_b").await.unwrap();
     w.ledger.event_handled("evt_unknown").await.unwrap();
+    assert_eq!(w.ledger.event("evt_b").await.unwrap(), stored(&b, true));
+    assert_eq!(w.ledger.event("evt_a").await.unwrap(), stored(&a, false));
+    assert_eq!(w.ledger.event("evt_unknown").await.unwrap(), None);
     assert_eq!(w.ledger.unhandled_events(10).await.unwrap(), [c, a]);
     let again = event("evt_b", 9);
     assert_eq!(w.ledger.store_events(vec![again]).await.unwrap(), [false], "handled is still known");

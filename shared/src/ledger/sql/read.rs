@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::rows::TierCounts;
 use super::{rows, statements};
 use crate::env::Timestamp;
-use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, Returned, SaleCounters};
+use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, Returned, SaleCounters, StoredEvent};
 use crate::order::{Attempt, Order, State, Ticket};
 use crate::sale::{PricedItem, Sale, Tier};
 
@@ -156,6 +156,12 @@ pub(super) async fn unhandled_events<C: ConnectionTrait>(db: &C, most: u32) -> R
         .order_by_asc(inbox::Column::Id)
         .limit(u64::from(most));
     Ok(select.all(db).await?.into_iter().map(rows::event).collect())
+}
+
+/// One webhook event.
+pub(super) async fn event<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<StoredEvent>, Failure> {
+    let row = inbox::Entity::find_by_id(id).one(db).await?;
+    Ok(row.map(|row| StoredEvent { handled: row.handled, event: rows::event(row) }))
 }
 
 /// What is owed to the outside, the oldest first.

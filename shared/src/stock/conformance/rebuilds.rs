@@ -121,6 +121,7 @@ pub async fn a_rebuild_of_one_sale_leaves_the_others_alone(f: &impl Fixture) {
     held(stock, reserve(1, 1, &[("std", 2)])).await;
     let sales = ["demo".to_owned(), "other".to_owned()];
     assert_eq!(stock.unknown(&sales).await.unwrap(), ["other"]);
+    assert_eq!(stock.unknown(&[]).await.unwrap(), Vec::<String>::new());
     assert!(stock.begin_rebuild("other").await.unwrap());
     stock.rebuild(Image { sale: "other".into(), epoch: 7, ..image(&[("std", 9, None)]) }).await.unwrap();
     assert_eq!(stock.unknown(&sales).await.unwrap(), Vec::<String>::new());

@@ -16,7 +16,7 @@ if refused then
   return refused
 end
 
-local reply = { 'holds', epoch }
+local reply = { 'holds', epoch() }
 for id in string.gmatch(call('HGET', UNPAID, customer) or '', '[^,]+') do
   local hold = find(id)
   if hold and #reply < 2 + 4 * MOST then

@@ -9,7 +9,7 @@ if refused then
   return refused
 end
 
-local reply = { 'levels', epoch }
+local reply = { 'levels', epoch() }
 for tier in string.gmatch(call('HGET', SALE, 'tiers') or '', '[^,]+') do
   local shelves = { 'capacity:' .. tier, 'free:' .. tier, 'held:' .. tier, 'pinned:' .. tier, 'sold:' .. tier }
   reply[#reply + 1] = tier

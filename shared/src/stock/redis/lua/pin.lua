@@ -30,4 +30,4 @@ elseif hold.stage == 'pinned' and hold.order == order then
 else
   return { 'taken' }
 end
-return { 'pinned', new and 1 or 0, epoch, hold.think, hold.currency, hold.items }
+return { 'pinned', new and 1 or 0, epoch(), hold.think, hold.currency, hold.items }

@@ -31,7 +31,7 @@ for i = 4, #ARGV, 5 do
 end
 
 local writing = call('HGET', SALE, 'writing')
-local shown = is_known() and epoch
+local shown = is_known() and epoch()
 if shown and tonumber(shown) >= tonumber(image) or writing and tonumber(writing) > tonumber(image) then
   return { 'old' }
 end

@@ -32,7 +32,7 @@ if known then
   if order ~= '' then
     call('ZADD', LONE, 'XX', now, id)
   end
-  return { 'held', 0, epoch, think_left(id, known), known.order, known.currency }
+  return { 'held', 0, epoch(), think_left(id, known), known.order, known.currency }
 end
 
 local unpaid = order == '' and call('HGET', UNPAID, customer)
@@ -46,7 +46,7 @@ for _, unit in ipairs(units) do
   fields[#fields + 1] = 'free:' .. unit.tier
   fields[#fields + 1] = 'limit:' .. unit.tier
 end
-local found = call('HMGET', SALE, unpack(fields))
+local found, limited = call('HMGET', SALE, unpack(fields)), false
 for i, unit in ipairs(units) do
   local free, limit = found[2 * i - 1], found[2 * i]
   if not free then
@@ -54,6 +54,7 @@ for i, unit in ipairs(units) do
   elseif tonumber(free) < unit.n then
     return { 'sold_out', unit.tier }
   elseif limit then
+    limited = true
     local has = call('HGET', UNITS, unit.tier .. '|' .. customer) or '0'
     if tonumber(has) + unit.n > tonumber(limit) then
       return { 'limit', unit.tier }
@@ -62,10 +63,12 @@ for i, unit in ipairs(units) do
 end
 
 move(units, 'free', 'held')
-count(customer, units, 1)
+if limited then
+  count(customer, units, 1)
+end
 local stage = order == '' and 'thinking' or 'pinned'
 put(id, {
   stage = stage, customer = customer, order = order, version = '0', think = think,
   currency = currency, units = units, units_text = units_text, items = items,
 }, now + tonumber(think))
-return { 'held', 1, epoch, think, order, currency }
+return { 'held', 1, epoch(), think, order, currency }

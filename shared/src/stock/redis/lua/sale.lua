@@ -20,15 +20,19 @@ local MOST_DUE = 100
 -- On which shelf the units of a hold are.
 local SHELF = { thinking = 'held', pinned = 'held', sold = 'sold', released = 'free' }
 
--- Set by `enter`.
-local epoch
-
 local function nonsense(what)
   return redis.error_reply('NONSENSE ' .. what)
 end
 
+local function has(text, letter)
+  return string.find(text, letter, 1, true) ~= nil
+end
+
+-- Whether it looks like a UUID and can stand in a line or a list. (A look at each digit would take longer than most of
+-- what follows.)
 local function is_id(text)
-  return text ~= nil and #text == 36 and string.find(text, '^%x+%-%x+%-%x+%-%x+%-%x+$') ~= nil
+  return text ~= nil and #text == 36 and string.find(text, '^........%-....%-....%-....%-') ~= nil
+    and not has(text, '|') and not has(text, ',')
 end
 
 -- Whether it is a whole number, and one that a double can be.
@@ -40,35 +44,50 @@ local function is_name(text)
   return text ~= nil and #text <= 64 and string.find(text, '^[%w_%-]+$') ~= nil
 end
 
--- 'std=2,vip=1' as a list of tiers and quantities; nothing unless that is what the text is, each tier once.
+-- 'std=2,vip=1' as a list of tiers and quantities.
+local function units_of(text)
+  local units = {}
+  for tier, n in string.gmatch(text, '([^=,]+)=(%d+)') do
+    units[#units + 1] = { tier = tier, n = tonumber(n) }
+  end
+  return units
+end
+
+-- The same of a text that may be something else: nothing unless it is that, each tier once.
 local function units_in(text)
-  local units, written, seen = {}, {}, {}
-  for tier, n in string.gmatch(text or '', '([%w_%-]+)=([1-9]%d*)') do
-    if seen[tier] or #n > 8 then
+  if text == nil or #text > 8192 then
+    return nil
+  end
+  local units, written, seen = units_of(text), {}, {}
+  for i, unit in ipairs(units) do
+    if seen[unit.tier] or unit.n < 1 or unit.n > 99999999 or not is_name(unit.tier) then
       return nil
     end
-    seen[tier] = true
-    units[#units + 1] = { tier = tier, n = tonumber(n) }
-    written[#written + 1] = tier .. '=' .. n
+    seen[unit.tier] = true
+    written[i] = string.format('%s=%d', unit.tier, unit.n)
   end
   return table.concat(written, ',') == text and units or nil
 end
 
 -- A hold is one line: stage|customer|order|version|think|currency|units|items. `think` is what a pinned hold has left
 -- of its thinking time; that of an unpinned one follows from its deadline, which stands in DEADLINES alone.
-local function read(text)
-  if not text then
+local function read(line)
+  if not line then
     return nil
   end
-  local stage, customer, order, version, think, currency, units, items =
-    string.match(text, '^(%l+)|([%x%-]+)|([%x%-]*)|(%d+)|(%d+)|(%l+)|([^|]*)|(.*)$')
-  local list = units and units_in(units)
-  if not list or not SHELF[stage] then
-    error('a hold makes no sense: ' .. text)
+  local parts, from = {}, 1
+  for i = 1, 7 do
+    local bar = string.find(line, '|', from, true) or error('a hold makes no sense: ' .. line)
+    parts[i] = string.sub(line, from, bar - 1)
+    from = bar + 1
+  end
+  local stage, customer, order, version, think, currency, units = unpack(parts)
+  if not SHELF[stage] or not tonumber(version) or not tonumber(think) then
+    error('a hold makes no sense: ' .. line)
   end
   return {
     stage = stage, customer = customer, order = order, version = version, think = think,
-    currency = currency, units = list, units_text = units, items = items,
+    currency = currency, units = units_of(units), units_text = units, items = string.sub(line, from),
   }
 end
 
@@ -192,9 +211,11 @@ local function forget_ended()
 end
 
 local function is_known()
-  local head = call('HMGET', SALE, 'run', 'epoch')
-  epoch = head[2]
-  return head[1] == RUN and RUN ~= ''
+  return call('HGET', SALE, 'run') == RUN and RUN ~= ''
+end
+
+local function epoch()
+  return call('HGET', SALE, 'epoch')
 end
 
 -- Begins to work on a sale: it must be known, and what is dead must be free. Returns the reply if there is one already.

@@ -1,0 +1,153 @@
+//! `webhook`: asks Stripe about the payment that an event speaks of, and settles what it has become.
+//!
+//! Events come twice, late and in any order, so that nothing is concluded from one but that it is time to ask. What
+//! Stripe answers becomes an outcome exactly as a look-up's answer does, and ends in the one path, [`settle`].
+//!
+//! **While an attempt's request is unanswered, only its own answer, or a success, settles the order:** a failure that
+//! can be seen then may be an earlier attempt's, since all of them are of one PaymentIntent.
+
+use std::time::Duration;
+
+use shared::jobs::Webhook;
+use shared::ledger::{Change, InboxEvent};
+use shared::order::{Attempt, AttemptState, Order, State};
+use shared::queue::Finish;
+use shared::queue::worker::JobInfo;
+use shared::stripe::webhook::Event;
+use shared::stripe::{Answer, Payment, Refusal};
+
+use crate::create_charge::{CONFIGURATION_PAUSE, conclude, step, succeeded};
+use crate::{Context, later, settle};
+
+/// The answer to the request that caused an event is likely on its way: to ask about each would double the traffic.
+const GRACE: Duration = Duration::from_secs(1);
+/// An order is in the ledger before Stripe hears of it. One that is not there after this long will not come.
+const STRANGER_AFTER: Duration = Duration::from_secs(10 * 60);
+/// An unanswered request is looked up by whoever owes it; after this long nothing is added by waiting for it.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(10 * 60);
+/// No event is tried for longer. Orders that are still open then are in the hands of the sweep and its look-ups.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// What became of an event.
+enum Seen {
+    /// It is done with; a word for the metrics.
+    Done(&'static str),
+    /// It cannot be used yet.
+    Wait(Finish),
+    /// It never will be, and somebody should know why.
+    Odd(&'static str),
+}
+
+/// Sees to an event of the inbox.
+pub async fn webhook(ctx: Context, job: Webhook, info: JobInfo) -> Finish {
+    let Webhook::V1 { event: id } = job;
+    let stored = match ctx.ledger.event(&id).await {
+        Ok(Some(stored)) if stored.handled => return Finish::done(),
+        Ok(Some(stored)) => stored.event,
+        Ok(None) => return Finish::Dead { reason: "the inbox has no such event".into() },
+        Err(error) => return later(&ctx, info, error.to_string()),
+    };
+    let age = ctx.ledger.now().since(stored.received_at);
+    let result = match see_to(&ctx, info, &stored, age).await {
+        Seen::Wait(finish) if age < GIVE_UP_AFTER => return finish,
+        Seen::Wait(_) => raised(&id, "given_up"),
+        Seen::Odd(reason) => raised(&id, reason),
+        Seen::Done(result) => result,
+    };
+    if let Err(error) = ctx.ledger.event_handled(&id).await {
+        return later(&ctx, info, error.to_string());
+    }
+    metrics::counter!("webhook_events_handled_total", "result" => result).increment(1);
+    Finish::done()
+}
+
+/// Tells a person of an event that nothing could be made of; it stays in the inbox.
+pub(crate) fn raised(event: &str, reason: &'static str) -> &'static str {
+    tracing::error!(event, reason, "a webhook event could not be used; look at it in Stripe's dashboard");
+    metrics::counter!("webhook_events_raised_total", "reason" => reason).increment(1);
+    reason
+}
+
+async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration) -> Seen {
+    let Some(event) = Event::read(stored.body.as_bytes()) else { return Seen::Odd("unreadable") };
+    if !event.may_move_a_payment() {
+        return Seen::Done("other_kind");
+    }
+    let (Some(payment_intent), Some(order)) = (&event.payment_intent, event.order) else {
+        return Seen::Done("not_ours");
+    };
+    let order = match ctx.ledger.order(order).await {
+        Ok(Some(order)) => order,
+        Ok(None) if age < STRANGER_AFTER => return Seen::Wait(later(ctx, info, "the ledger has no such order")),
+        Ok(None) => return Seen::Odd("unknown_order"),
+        Err(error) => return Seen::Wait(later(ctx, info, error.to_string())),
+    };
+    if order.state == State::Paid && order.payment_intent.as_ref() == Some(payment_intent) {
+        // Success is final. Whoever settled it may have died before telling.
+        let shown = settle::show(ctx, &order).await;
+        return shown.map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("known"));
+    }
+    match ctx.ledger.attempt(order.id, order.attempt).await {
+        Ok(Some(attempt)) => ask(ctx, info, &order, &attempt, payment_intent, age).await,
+        Ok(None) => Seen::Odd("no_attempt"),
+        Err(error) => Seen::Wait(later(ctx, info, error.to_string())),
+    }
+}
+
+async fn ask(
+    ctx: &Context,
+    info: JobInfo,
+    order: &Order,
+    attempt: &Attempt,
+    payment_intent: &str,
+    age: Duration,
+) -> Seen {
+    let unanswered = is_unanswered(order, attempt);
+    if unanswered && age < GRACE {
+        return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
+    }
+    let outcome = match ctx.stripe.retrieve(payment_intent).await {
+        Answer::Succeeded(payment) if payment.order != Some(order.id) => return Seen::Odd("another_order"),
+        Answer::Succeeded(payment) => succeeded(order, Payment { order: Some(order.id), ..payment }),
+        Answer::Throttled { reason, after: Some(after), .. } => {
+            return Seen::Wait(Finish::retry(after + ctx.env.jitter(after / 2), reason));
+        }
+        Answer::Refused { reason, kind: Refusal::Configuration } => {
+            tracing::error!(reason, "Stripe refuses our key: no event can be used until it is mended");
+            return Seen::Wait(Finish::retry(CONFIGURATION_PAUSE, reason));
+        }
+        Answer::Throttled { reason, .. } | Answer::Unknown { reason, .. } | Answer::Refused { reason, .. } => {
+            return Seen::Wait(later(ctx, info, reason));
+        }
+        _ if unanswered && age < UNANSWERED_AFTER => {
+            return Seen::Wait(later(ctx, info, "an unanswered request is settled by its own answer"));
+        }
+        answer if speaks_of(order, attempt, payment_intent) => {
+            match conclude(ctx, info, order, step(order, answer)).await {
+                Ok(outcome) => outcome,
+                Err(finish) => return Seen::Wait(finish),
+            }
+        }
+        _ => return Seen::Done("changes_nothing"),
+    };
+    match settle::settle(ctx, order.id, Change::Observed { attempt: order.attempt, outcome }).await {
+        Ok(_) => Seen::Done("settled"),
+        Err(reason) => Seen::Wait(later(ctx, info, reason)),
+    }
+}
+
+fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
+    order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
+}
+
+/// Whether what a PaymentIntent is, short of paid, can be what an order waits for.
+fn speaks_of(order: &Order, attempt: &Attempt, payment_intent: &str) -> bool {
+    // While Stripe is thinking only the attempt has it.
+    let its_own = order.payment_intent.as_ref().or(attempt.payment_intent.as_ref());
+    let waits = match order.state {
+        State::Charging | State::RequiresAction => attempt.state == AttemptState::Waiting,
+        State::Closing => true,
+        _ => false,
+    };
+    its_own.is_some_and(|its_own| its_own == payment_intent) && waits
+}
