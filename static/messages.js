@@ -219,6 +219,7 @@ export const text = {
     lead: "Everything bought in this browser. It updates by itself.",
     none: "You have no tickets yet.",
     code: "Ticket code",
+    refunded: "Refunded: no longer valid",
     bought: (when) => `Bought ${when}`,
     open: "Open",
     state: {

@@ -5,8 +5,8 @@
 /** Charging, or about to: the outcome is on its way. */
 export const pending = new Set(["accepted", "charging"]);
 
-/** States after which an order's tickets no longer count for its buyer. */
-const ended = new Set(["expired", "canceled", "refunded"]);
+/** States after which an order no longer counts for its buyer; a limit is about what was bought, refunded or not. */
+const ended = new Set(["expired", "canceled"]);
 
 /** Whether the buyer may try this order again, now or later. */
 export function canRetry(order, now) {

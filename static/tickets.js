@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { fillTexts, introduce } from "./chrome.js";
 import { formatDate } from "./clock.js";
 import { eachChild, el, setAttribute, setText, show } from "./dom.js";
-import { ticketStub, tierName } from "./elements/ticket-stub.js";
+import { stubKey, stubsOf, ticketStub, tierName } from "./elements/ticket-stub.js";
 import { locale, text } from "./messages.js";
 import { formatMoney } from "./money.js";
 import { patiently } from "./retry.js";
@@ -83,9 +83,9 @@ function updateOrder({ parts }, order) {
   setText(parts.number, order.id);
   show(parts.chargeRow, Boolean(order.charge));
   setText(parts.charge, order.charge ?? "");
-  const valid = ["paid", "partially_refunded"].includes(order.state) ? (order.tickets ?? []) : [];
-  show(parts.tickets, valid.length > 0);
-  eachChild(parts.tickets, valid, (ticket) => ticket.id, (ticket) =>
+  const stubs = ["paid", "partially_refunded", "refunded"].includes(order.state) ? stubsOf(order) : [];
+  show(parts.tickets, stubs.length > 0);
+  eachChild(parts.tickets, stubs, stubKey, (ticket) =>
     ticketStub(ticket, { saleName: sale?.name ?? order.sale, tierName: tierName(sale, ticket.tier) }),
   (stub, ticket) => stub.rename(sale?.name ?? order.sale, tierName(sale, ticket.tier)));
   // While something can still happen, the sale's own page is the place to act.

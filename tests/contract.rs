@@ -6,6 +6,7 @@ mod command_line;
 mod deadlines;
 mod doors;
 mod processes;
+mod refunds;
 mod repeats;
 mod rooms;
 

@@ -126,3 +126,27 @@ async fn a_decline_that_a_crash_interrupts_is_still_a_decline_and_the_next_card_
     assert_eq!(shop.stats().await["payment_intents"], 1, "both attempts are of one PaymentIntent");
     assert_eq!(shop.check("night").await["tiers"][0]["sold"], 1);
 }
+
+#[tokio::test]
+async fn a_worker_killed_after_stripe_gave_money_back_gives_it_back_once() {
+    let mut shop = doomed("after_refund_answer").await;
+    let client = shop.customer().await;
+    let (order, _) = client.buy("night", 2, "pm_card_visa").await;
+    client.room(&[]).await.until(order, &["paid"]).await;
+    // The worker may die before the command has its answer; the same request is the same refund.
+    let (request, id) = (Uuid::new_v4().to_string(), order.to_string());
+    let refund = ["order", "refund", &id, "--amount", "1000", "--restock", "--request", &request];
+    let _ = shop.cli(&refund).await;
+    shop.ended().await;
+    shop.start_again(&[]).await;
+
+    let mut tab = client.room(&[]).await;
+    let told = tab.until(order, &["partially_refunded"]).await;
+    assert_eq!((&told["refunded"], &told["refunding"]), (&1_000.into(), &0.into()), "{told}");
+    shop.cli_json(&refund).await;
+    let shown = shop.cli_json(&["order", "show", &id]).await;
+    assert_eq!(shown["refunds"].as_array().map(Vec::len), Some(1), "{shown}");
+    let stats = shop.stats().await;
+    assert_eq!((&stats["refunds"], &stats["amount_refunded"]), (&1.into(), &1_000.into()), "{stats}");
+    assert_eq!(shop.check("night").await["tiers"][0]["sold"], 2);
+}

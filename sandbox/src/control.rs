@@ -46,6 +46,7 @@ async fn stats(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
         "charges_succeeded": succeeded,
         "charges_declined": charges.len() - succeeded,
         "refunds": sandbox.store.refunds.len(),
+        "amount_refunded": charges.iter().map(|charge| charge.amount_refunded).sum::<i64>(),
         "payment_intents": sandbox.store.payment_intents.len(),
         "idempotent_replays": sandbox.keys.replays(),
         "throttled": sandbox.budget.throttled(),
@@ -99,6 +100,10 @@ struct Settings {
     webhooks: Option<WebhookSettings>,
     /// Gives refunds that are pending, or about to fail, their last state.
     settle_refunds: bool,
+    /// `true`: new refunds are pending, for want of money. `false`: there is money, and those that wait are done.
+    empty_balance: Option<bool>,
+    /// Refunds that are pending fail.
+    fail_refunds: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -157,18 +162,21 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
             sandbox.webhooks.hold(sandbox, hold);
         }
     }
-    if settings.settle_refunds {
-        settle_refunds(sandbox).await.map_err(|error| error.to_string())?;
+    if let Some(empty) = settings.empty_balance {
+        sandbox.store.empty_balance.store(empty, Ordering::Relaxed);
+    }
+    if settings.settle_refunds || settings.fail_refunds || settings.empty_balance == Some(false) {
+        settle_refunds(sandbox, settings.fail_refunds).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-async fn settle_refunds(sandbox: &Arc<Sandbox>) -> anyhow::Result<()> {
+async fn settle_refunds(sandbox: &Arc<Sandbox>, fail: bool) -> anyhow::Result<()> {
     let open = sandbox.store.refunds.all().into_iter().filter(|refund| refund.settles_to.is_some());
     for refund in open {
         let held = sandbox.locks.hold(vec![refunds::lock_for(&refund)]).await;
         let mut work = Work::new(&sandbox.store, &sandbox.origin);
-        refunds::settle(&mut work, &refund.id);
+        refunds::settle(&mut work, &refund.id, fail);
         let Work { batch, events, .. } = work;
         sandbox.store.commit(batch).await?;
         drop(held);
@@ -188,6 +196,7 @@ async fn reset(State(sandbox): State<Arc<Sandbox>>) -> Response {
     sandbox.budget.clear();
     sandbox.budget.set(sandbox.config.rate_limit);
     *sandbox.latency.write() = sandbox.config.latency;
+    sandbox.store.empty_balance.store(false, Ordering::Relaxed);
     sandbox.log.clear();
     Json(json!({"ok": true})).into_response()
 }

@@ -11,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -130,13 +130,16 @@ macro_rules! tables {
         #[derive(Debug)]
         pub(crate) struct Store {
             $(pub(crate) $field: Table<$kind>,)+
+            /// There is no money to give back: refunds wait for it. A restart fills it.
+            pub(crate) empty_balance: AtomicBool,
             sequence: AtomicU64,
             disk: Option<Disk>,
         }
 
         impl Store {
             fn with(disk: Option<Disk>) -> Self {
-                Self { $($field: Table::default(),)+ sequence: AtomicU64::new(1), disk }
+                let empty_balance = AtomicBool::new(false);
+                Self { $($field: Table::default(),)+ empty_balance, sequence: AtomicU64::new(1), disk }
             }
 
             fn load(&self, line: &Line) -> anyhow::Result<()> {

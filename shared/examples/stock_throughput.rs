@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn image(sale: &str, capacity: u32, limit: Option<u32>) -> Result<Image, Box<dyn std::error::Error>> {
-    let tier = ImageTier { id: "std".into(), capacity, sold: 0, max_per_customer: limit };
+    let tier = ImageTier { id: "std".into(), capacity, sold: 0, returned: 0, max_per_customer: limit };
     Ok(Image {
         sale: sale.to_owned(),
         currency: "usd".parse()?,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 22] = [
+pub const SETTINGS: [(&str, &str, &str); 23] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -35,6 +35,11 @@ pub const SETTINGS: [(&str, &str, &str); 22] = [
         "SESSION_SECRET",
         "",
         "signs cookies and tokens, 32 characters or more; without REDIS_URL one is made and kept in DATA_DIR",
+    ),
+    (
+        "OPERATOR_KEY",
+        "",
+        "32 characters or more: whoever sends it (Authorization: Bearer …) may refund; without it nobody can by HTTP",
     ),
     ("WORKER_CONCURRENCY", "100", "charges under way at the same time in this process"),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
@@ -110,6 +115,8 @@ pub struct Settings {
     pub stripe_rate: Option<u32>,
     /// Signs cookies and tokens.
     pub session_secret: Option<Secret>,
+    /// What an operator's HTTP calls are signed with.
+    pub operator_key: Option<Secret>,
     /// Charges under way at the same time.
     pub worker_concurrency: usize,
     /// The sandbox's settings.
@@ -236,6 +243,7 @@ impl Settings {
             stripe_api_base: r.text("STRIPE_API_BASE").map(|url| url.trim_end_matches('/').to_owned()),
             stripe_rate: r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0),
             session_secret: r.text("SESSION_SECRET").map(Secret),
+            operator_key: r.text("OPERATOR_KEY").map(Secret),
             worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(1),
             sandbox: SandboxSettings {
                 bind: r.parsed("SANDBOX_BIND", address).unwrap_or(localhost),
@@ -291,13 +299,11 @@ impl Settings {
         let database = self.database_url.as_ref().map(Secret::expose);
         let known = |url: &str| ["postgres://", "postgresql://", "sqlite://"].iter().any(|kind| url.starts_with(kind));
         r.check("DATABASE_URL", database, known, "postgres://… or sqlite://…");
-        let secret = self.session_secret.as_ref().map(Secret::expose);
-        r.check(
-            "SESSION_SECRET",
-            secret,
-            |secret| secret.len() >= 32,
-            "32 characters or more, as `openssl rand -hex 32` makes them",
-        );
+        for (name, secret) in [("SESSION_SECRET", &self.session_secret), ("OPERATOR_KEY", &self.operator_key)] {
+            let long = |secret: &str| secret.len() >= 32;
+            let expected = "32 characters or more, as `openssl rand -hex 32` makes them";
+            r.check(name, secret.as_ref().map(Secret::expose), long, expected);
+        }
         let format = r.text("LOG_FORMAT");
         r.check("LOG_FORMAT", format.as_deref(), |word| matches!(word, "text" | "json"), "text or json");
         if !(1..=10_000).contains(&self.worker_concurrency) {
@@ -365,6 +371,7 @@ mod tests {
             ("BIND", "here"),
             ("DATABASE_URL", "mysql://x"),
             ("SESSION_SECRET", "short"),
+            ("OPERATOR_KEY", "short"),
             ("WORKER_CONCURRENCY", "0"),
             ("STRIPE_SECRET_KEY", "sk_test_x"),
             ("LOG_FORMAT", "xml"),
@@ -375,6 +382,7 @@ mod tests {
             "BIND",
             "DATABASE_URL",
             "SESSION_SECRET",
+            "OPERATOR_KEY",
             "WORKER_CONCURRENCY",
             "STRIPE_PUBLISHABLE_KEY",
             "LOG_FORMAT",

@@ -3,8 +3,8 @@
 //! Compiled in only with the feature `crash-points`; otherwise a point is nothing at all. With it, the process kills
 //! itself with `SIGKILL` when it reaches the point that `STAMPEDE_CRASH_AT` names: no destructor, no flush.
 
-/// Every point, in the order of a purchase.
-pub const POINTS: [&str; 8] = [
+/// Every point, in the order of a purchase and of its refund.
+pub const POINTS: [&str; 9] = [
     "after_pin",
     "after_commit",
     "after_push",
@@ -13,6 +13,7 @@ pub const POINTS: [&str; 8] = [
     "after_settle",
     "before_publish",
     "after_publish",
+    "after_refund_answer",
 ];
 
 /// Dies here, if a test asked for it.

@@ -34,9 +34,10 @@ use crate::env::Timestamp;
 use crate::order::{Attempt, Order, Outcome, State, StoredRequest};
 use crate::sale::Sale;
 
-pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created};
+pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked};
 pub use records::{
-    AuditEntry, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundState, SaleCounters, StoredEvent,
+    AuditEntry, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState, RefundWhat,
+    Returned, SaleCounters, StoredEvent,
 };
 
 /// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
@@ -150,10 +151,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks something owed as done.
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError>;
 
-    /// Refunds that were not sent or not answered yet, the oldest first.
-    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError>;
-    /// Records what came of a refund.
-    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError>;
+    /// Owes a buyer money; safe to repeat. Its tickets lose their validity at once.
+    async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError>;
+    /// Records what was learned of a refund of an order, with all that it entails.
+    async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError>;
+    /// The refunds of an order, the oldest first.
+    async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError>;
+    /// Refunds that are owed or pending, and that Stripe is due to be asked about; the most urgent first.
+    async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError>;
+    /// How many units of refunded tickets may be sold again, of every tier that has any.
+    async fn returned(&self) -> Result<Vec<Returned>, LedgerError>;
 }
 
 /// A ledger that is shared by everything in a process.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::env::Timestamp;
+use crate::ledger::Refund;
 use crate::order::{MOST_ATTEMPTS, Order, State};
 use crate::sale::{Item, PricedItem, Status};
 use crate::stock::{Hold, Levels};
@@ -26,7 +27,14 @@ pub struct OrderView<'a> {
     /// Its number in the sale's queue, while a charge is owed; places are counted from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_number: Option<i64>,
+    /// Those that admit.
     tickets: Vec<TicketView<'a>>,
+    /// Those that were refunded, or are being refunded: without their code, so that nobody can take them for valid.
+    voided: Vec<VoidView<'a>>,
+    /// What has gone back on request, in minor units.
+    refunded: i64,
+    /// What is on its way back on request, in minor units.
+    refunding: i64,
     /// Milliseconds that the buyer has left, while the order waits for them.
     expires_in_ms: Option<i64>,
     created_at: String,
@@ -57,6 +65,12 @@ struct TicketView<'a> {
     id: Uuid,
     tier: &'a str,
     code: &'a str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct VoidView<'a> {
+    id: Uuid,
+    tier: &'a str,
 }
 
 /// A place in the queue, and an honest guess at the time left.
@@ -90,9 +104,16 @@ impl<'a> OrderView<'a> {
             action: order.client_secret.as_deref().map(|client_secret| ActionView { client_secret }),
             queue: place.filter(|_| order.state.is_in_queue()),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
-            tickets: order
+            refunded: order.refunded,
+            refunding: order.refunding,
+            voided: order
                 .tickets
                 .iter()
+                .filter(|ticket| ticket.voided_by.is_some())
+                .map(|ticket| VoidView { id: ticket.id, tier: &ticket.tier })
+                .collect(),
+            tickets: order
+                .valid_tickets()
                 .map(|ticket| TicketView { id: ticket.id, tier: &ticket.tier, code: &ticket.code })
                 .collect(),
             expires_in_ms: order.expires_at.map(|at| at.ms_from(now)),
@@ -104,6 +125,44 @@ impl<'a> OrderView<'a> {
 impl<'a> ItemView<'a> {
     fn new(item: &'a PricedItem) -> Self {
         Self { tier: &item.tier, quantity: item.quantity, amount: item.amount }
+    }
+}
+
+/// A refund as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefundView<'a> {
+    refund: Uuid,
+    request: Option<Uuid>,
+    order: Uuid,
+    amount: i64,
+    currency: &'a str,
+    state: &'static str,
+    /// `requested`, or which mistake it mends.
+    cause: &'a str,
+    reason: Option<&'a str>,
+    restock: bool,
+    /// Stripe's id (`re_…`).
+    stripe: Option<&'a str>,
+    created_at: String,
+}
+
+impl<'a> RefundView<'a> {
+    /// A refund as it is.
+    #[must_use]
+    pub fn new(refund: &'a Refund) -> Self {
+        Self {
+            refund: refund.id,
+            request: refund.request,
+            order: refund.order,
+            amount: refund.amount,
+            currency: refund.currency.as_str(),
+            state: refund.state.as_str(),
+            cause: &refund.reason,
+            reason: refund.note.as_deref(),
+            restock: refund.restock,
+            stripe: refund.stripe_id.as_deref(),
+            created_at: refund.created_at.to_rfc3339(),
+        }
     }
 }
 

@@ -71,8 +71,12 @@ pub struct Order {
     pub accepted_at: Timestamp,
     /// When it last changed, by the ledger's clock.
     pub updated_at: Timestamp,
-    /// Issued when paid.
+    /// Issued when paid; a voided one stays, with what voided it.
     pub tickets: Vec<Ticket>,
+    /// What has gone back on request, in minor units.
+    pub refunded: i64,
+    /// What is on its way back on request: owed, or pending at Stripe.
+    pub refunding: i64,
 }
 
 /// Where an order that is being closed comes from and goes to.
@@ -93,6 +97,8 @@ pub struct Ticket {
     pub tier: String,
     /// What stands on it: unguessable, and short enough to be read out.
     pub code: String,
+    /// The refund for which it lost its validity.
+    pub voided_by: Option<Uuid>,
 }
 
 /// One try at charging one order with one payment token.
@@ -207,10 +213,25 @@ pub enum Outcome {
 /// What has become of an order, for display: the state, and what refunds and disputes make of it.
 #[must_use]
 pub fn displayed_state(order: &Order) -> &'static str {
-    order.state.as_str()
+    match order.state {
+        State::Paid if order.refunded > 0 && order.refunded >= order.amount => "refunded",
+        State::Paid if order.refunded > 0 => "partially_refunded",
+        state => state.as_str(),
+    }
 }
 
 impl Order {
+    /// What can still be given back, in minor units: nothing of an order that is not paid.
+    #[must_use]
+    pub fn refundable(&self) -> i64 {
+        if self.state == State::Paid { self.amount - self.refunded - self.refunding } else { 0 }
+    }
+
+    /// Tickets that admit.
+    pub fn valid_tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.iter().filter(|ticket| ticket.voided_by.is_none())
+    }
+
     /// Units of all items together.
     #[must_use]
     pub fn units(&self) -> u32 {

@@ -70,6 +70,10 @@ impl StockError {
         Self(format!("{sale} is not known until it is rebuilt"))
     }
 
+    fn not_sold_yet(tier: &str, missing: u32) -> Self {
+        Self(format!("{missing} units of {tier} are to be returned that are not shown as sold yet"))
+    }
+
     fn pins_first(tier: &str, missing: u32) -> Self {
         Self(format!("{missing} units of {tier} are in pins that have to end first"))
     }
@@ -266,6 +270,10 @@ pub trait Stock: Send + Sync + 'static {
     async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError>;
     /// Sets a tier's capacity, as the ledger has it, without touching holds.
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError>;
+    /// Sets how many units of a tier's refunded tickets may be sold again: those that were not free yet move from sold to
+    /// free. The number only grows; a smaller one than before changes nothing. While the stock does not know the sale, or
+    /// does not show as many units as sold yet, this is an error: ask again in a moment.
+    async fn set_returned(&self, sale: &str, tier: &str, units: u32) -> Result<(), StockError>;
     /// The epoch that it shows of each of these sales; none of a sale that it does not know, or knows from before it may
     /// have lost something: that one has to be rebuilt.
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError>;

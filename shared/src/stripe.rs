@@ -216,6 +216,12 @@ pub enum Refunded {
     },
     /// Nothing is left to refund: an earlier refund did it.
     Already,
+    /// Not executed, since the account's balance is too small; the answer is stored under the key. Send it again later,
+    /// with a new key: <https://docs.stripe.com/refunds#refunds-and-your-balance>
+    NoBalance {
+        /// Stripe's words.
+        reason: String,
+    },
     /// Not executed: wait, then send the same with the same key.
     Throttled {
         /// As in [`Answer::Throttled`].
@@ -241,6 +247,20 @@ pub enum Refunded {
     },
 }
 
+/// What a search for one refund among those of a payment gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundRefund {
+    /// It was made, and stands so.
+    Yes(Refunded),
+    /// All refunds of the payment were read, and it is none of them.
+    No,
+    /// They could not be read.
+    Unknown {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
 /// Stripe, as the worker sees it: every call is one request (a list: one per page), none is retried here.
 #[async_trait]
 pub trait Stripe: Send + Sync + 'static {
@@ -260,8 +280,14 @@ pub trait Stripe: Send + Sync + 'static {
     /// outwards). Stripe's search is not used: it lags, and so proves no absence.
     async fn find(&self, order: Uuid, created_from: Timestamp, created_to: Timestamp) -> Found;
 
-    /// Gives back `amount` (in minor units), or all that is left.
-    async fn refund(&self, payment_intent: &str, amount: Option<i64>, key: &str) -> Refunded;
+    /// Gives back `amount` (in minor units); `refund` is our name for it, by which it can be found again.
+    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded;
+
+    /// Reads a refund (`re_…`).
+    async fn retrieve_refund(&self, stripe_id: &str) -> Refunded;
+
+    /// Looks for a refund by our name for it, among those of its payment.
+    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund;
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::env::{Env, Timestamp};
-use shared::ledger::{Control, Controlled, Created, Image, Ledger};
+use shared::ledger::records::is_note;
+use shared::ledger::{Control, Controlled, Created, Image, Ledger, RefundAsked, RefundRequest, RefundWhat};
+use shared::message::Message;
+use shared::order::Order;
+use shared::rooms::{Envelope, SharedRooms};
 use shared::sale::{Sale, Tier};
 use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
@@ -29,6 +33,7 @@ pub(crate) enum Admin {
     ResumeSale { sale: String },
     AddStock { sale: String, tier: String, quantity: u32 },
     ShowOrder { order: Uuid },
+    Refund(NewRefund),
     CheckStock { sale: String },
 }
 
@@ -54,6 +59,16 @@ pub(crate) struct NewTier {
     pub max_per_customer: Option<u32>,
 }
 
+/// A refund, as it was typed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewRefund {
+    pub order: Uuid,
+    pub what: RefundWhat,
+    pub reason: Option<String>,
+    pub request: Option<Uuid>,
+    pub restock: bool,
+}
+
 /// What an answer is made from.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -61,6 +76,8 @@ pub(crate) struct Desk {
     pub ledger: Arc<dyn Ledger>,
     /// The stock; `None` when no process sells and it would be in one's memory.
     pub stock: Option<Arc<dyn Stock>>,
+    /// Where pages are told of orders; `None` when no process sells.
+    pub rooms: Option<SharedRooms>,
     /// The shop whose pages should know at once.
     pub shop: Option<web::App>,
 }
@@ -83,6 +100,7 @@ impl Desk {
                 self.control(&sale, Control::AddStock { tier, quantity }, "has more stock").await?
             }
             Admin::ShowOrder { order } => self.order(order).await?,
+            Admin::Refund(refund) => self.refund(refund).await?,
             Admin::CheckStock { sale } => self.check(&sale).await?,
         };
         if let Some(shop) = &self.shop {
@@ -214,8 +232,46 @@ impl Desk {
         let Some(order) = self.ledger.order(id).await? else {
             return Ok(Reply::refused(format!("there is no order {id}")));
         };
-        let audit = self.ledger.audit(id).await?;
-        Ok(Reply::order(&order, &audit))
+        let (audit, refunds) = (self.ledger.audit(id).await?, self.ledger.refunds_of(id).await?);
+        Ok(Reply::order(&order, &audit, &refunds))
+    }
+
+    async fn refund(&self, new: NewRefund) -> anyhow::Result<Reply> {
+        if new.reason.as_deref().is_some_and(|reason| !is_note(reason)) {
+            return Ok(Reply::refused("a reason is one line of 500 characters at most".to_owned()));
+        }
+        let asked = RefundRequest {
+            request: new.request.unwrap_or_else(|| self.env.uuid_v4()),
+            order: new.order,
+            what: new.what,
+            note: new.reason.filter(|reason| !reason.is_empty()),
+            restock: new.restock,
+            by: "cli".to_owned(),
+        };
+        let sentence = match self.ledger.request_refund(asked).await? {
+            RefundAsked::New { order, refund } => {
+                self.tell_room(&order).await;
+                return Ok(Reply::refund(&order, &refund));
+            }
+            RefundAsked::Replay { order, refund } => return Ok(Reply::refund(&order, &refund)),
+            RefundAsked::Conflict => "this request was made before, for something else".to_owned(),
+            RefundAsked::Unknown => format!("there is no order {}", new.order),
+            RefundAsked::NotPaid(order) => format!("the order is {}: there is nothing to give back", order.state),
+            RefundAsked::NotPositive => "a refund is of one minor unit at least".to_owned(),
+            RefundAsked::TooMuch { left } => format!("of what was paid, {left} (in minor units) can be given back"),
+            RefundAsked::UnknownTicket(id) => format!("the order has no ticket {id}"),
+            RefundAsked::VoidTicket(id) => format!("the ticket {id} was refunded before"),
+        };
+        Ok(Reply::refused(sentence))
+    }
+
+    /// Its pages show at once that tickets are void. If that fails, they are told when the money has gone.
+    async fn tell_room(&self, order: &Order) {
+        let Some(rooms) = &self.rooms else { return };
+        let frame = Message::order(order, self.ledger.now(), None).to_json().into();
+        if let Err(error) = rooms.publish(vec![Envelope { room: order.customer, frame }]).await {
+            tracing::warn!(order = %order.id, %error, "the room was not told of a refund");
+        }
     }
 
     /// Compares stock and ledger until they agree, since purchases under way are in the one before the other.

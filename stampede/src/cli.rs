@@ -6,8 +6,9 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 use shared::config::SETTINGS;
 use shared::env::Timestamp;
+use shared::ledger::RefundWhat;
 
-use crate::admin::{Admin, NewSale, NewTier};
+use crate::admin::{Admin, NewRefund, NewSale, NewTier};
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "Examples:
   stampede sale add-stock spring std 100
   stampede stock check spring
   stampede order show 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39
+  stampede order refund 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39 --amount 1000 --reason 'late start'
 
 Settings are environment variables, or lines of a file `.env`; `stampede --help` lists them all.";
 
@@ -54,7 +56,7 @@ pub(crate) enum Typed {
     /// Makes and steers sales
     #[command(subcommand)]
     Sale(Sale),
-    /// Looks at orders
+    /// Looks at orders, and refunds them
     #[command(subcommand)]
     Order(Order),
     /// Looks at the stock
@@ -167,6 +169,32 @@ pub(crate) enum Order {
         #[command(flatten)]
         output: Output,
     },
+    /// Gives money back: all that is left, unless a sum or tickets are named
+    Refund(Refund),
+}
+
+/// `stampede order refund …`
+#[derive(Debug, Args)]
+pub(crate) struct Refund {
+    /// The order's id
+    order: uuid::Uuid,
+    /// A sum in minor units (1000 is $10.00); the tickets stay valid, unless it is all that is left
+    #[arg(long, value_name = "MINOR", conflicts_with = "tickets", allow_negative_numbers = true)]
+    amount: Option<i64>,
+    /// The price of these tickets, which lose their validity at once
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    tickets: Option<Vec<uuid::Uuid>>,
+    /// Why, for whoever looks at the order later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// A UUID that makes the command safe to repeat: the same one again is the same refund
+    #[arg(long, value_name = "ID")]
+    request: Option<uuid::Uuid>,
+    /// Let the units of the tickets be sold again once the money has gone
+    #[arg(long)]
+    restock: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `stampede stock …`
@@ -265,6 +293,22 @@ impl Cli {
                 admin(Admin::AddStock { sale, tier, quantity }, output)
             }
             Typed::Order(Order::Show { order, output }) => admin(Admin::ShowOrder { order }, output),
+            Typed::Order(Order::Refund(refund)) => {
+                let output = refund.output;
+                let what = match (refund.amount, refund.tickets) {
+                    (Some(amount), _) => RefundWhat::Amount(amount),
+                    (None, Some(tickets)) => RefundWhat::Tickets(tickets),
+                    (None, None) => RefundWhat::All,
+                };
+                let refund = NewRefund {
+                    order: refund.order,
+                    what,
+                    reason: refund.reason,
+                    request: refund.request,
+                    restock: refund.restock,
+                };
+                admin(Admin::Refund(refund), output)
+            }
             Typed::Stock(Stock::Check { sale, output }) => admin(Admin::CheckStock { sale }, output),
         }
     }

@@ -101,7 +101,13 @@ async fn exchange(stream: UnixStream, command: &Admin) -> anyhow::Result<Reply> 
 async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let env = Env::system();
     let backing = Backing::connect(settings, &env).await?;
-    let desk = Desk { env, ledger: backing.ledger.clone(), stock: Some(backing.stock.clone()), shop: None };
+    let desk = Desk {
+        env,
+        ledger: backing.ledger.clone(),
+        stock: Some(backing.stock.clone()),
+        rooms: Some(backing.rooms.clone()),
+        shop: None,
+    };
     let reply = desk.carry_out(command).await;
     backing.ledger.close().await;
     reply
@@ -114,7 +120,7 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let url = settings.ledger_url();
     SqlLedger::migrate(url.expose()).await?;
     let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
-    let desk = Desk { env, ledger: ledger.clone(), stock: None, shop: None };
+    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None };
     let reply = desk.carry_out(command).await;
     ledger.close().await;
     drop(data_dir);

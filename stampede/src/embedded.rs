@@ -58,7 +58,13 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
     let app = shop(&settings, &ctx, &secret, &provider, Door::new(believed, provider.keys.live()))?;
     let options = worker::process::options(&settings, "embedded", &env);
-    let desk = Desk { env, ledger: ledger.clone(), stock: Some(ctx.stock.clone()), shop: Some(app.clone()) };
+    let desk = Desk {
+        env,
+        ledger: ledger.clone(),
+        stock: Some(ctx.stock.clone()),
+        rooms: Some(ctx.rooms.clone()),
+        shop: Some(app.clone()),
+    };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings).await?;
     if let Some(sandbox) = &sandbox {
@@ -176,6 +182,7 @@ fn shop(
         queue: ctx.queue.clone(),
         rooms: ctx.rooms.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
+        operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: web::process::page(provider),
         public_url: settings.public_url.clone(),
         webhooks,

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::ledger::AuditEntry;
+use shared::ledger::{AuditEntry, Refund};
+use shared::message::RefundView;
 use shared::money::{Currency, Money};
-use shared::order::Order;
+use shared::order::{Order, displayed_state};
 use shared::stock::Levels;
 
 /// An answer: the same in words and as data.
@@ -66,9 +67,9 @@ impl Reply {
 
     /// An order and its story.
     #[must_use]
-    pub(crate) fn order(order: &Order, audit: &[AuditEntry]) -> Self {
+    pub(crate) fn order(order: &Order, audit: &[AuditEntry], refunds: &[Refund]) -> Self {
         let money = Money { amount: order.amount, currency: order.currency };
-        let mut text = format!("order {}: {}, {money}, sale {}\n", order.id, order.state, order.sale);
+        let mut text = format!("order {}: {}, {money}, sale {}\n", order.id, displayed_state(order), order.sale);
         for item in &order.items {
             let _ = writeln!(text, "  {} × {}", item.quantity, item.tier);
         }
@@ -78,6 +79,9 @@ impl Reply {
         if let Some(review) = &order.review {
             let _ = writeln!(text, "  to be looked at: {review}");
         }
+        for refund in refunds {
+            let _ = writeln!(text, "  {}", refund_line(refund));
+        }
         for line in audit {
             let attempt = line.attempt.map(|number| format!(" (attempt {number})")).unwrap_or_default();
             let note = line.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
@@ -85,12 +89,28 @@ impl Reply {
         }
         // No mail address and no name: this ends up in chats and tickets.
         let data = json!({
-            "id": order.id, "state": order.state, "version": order.version, "sale": order.sale, "hold": order.hold,
+            "id": order.id, "state": displayed_state(order), "version": order.version, "sale": order.sale, "hold": order.hold,
             "customer": order.customer, "items": order.items, "amount": order.amount, "currency": order.currency,
             "attempt": order.attempt, "payment_intent": order.payment_intent, "charge": order.charge,
-            "review": order.review, "tickets": order.tickets, "accepted_at": order.accepted_at.to_rfc3339(),
+            "review": order.review, "tickets": order.tickets, "refunded": order.refunded, "refunding": order.refunding,
+            "refunds": refunds.iter().map(RefundView::new).collect::<Vec<_>>(), "accepted_at": order.accepted_at.to_rfc3339(),
             "updated_at": order.updated_at.to_rfc3339(),
             "audit": audit.iter().map(audit_row).collect::<Vec<_>>(),
+        });
+        Self { good: true, text, data }
+    }
+
+    /// A refund that is owed, or was before.
+    #[must_use]
+    pub(crate) fn refund(order: &Order, refund: &Refund) -> Self {
+        let void = order.tickets.iter().filter(|ticket| ticket.voided_by == Some(refund.id)).count();
+        let text = format!("order {}: {}; {void} tickets void\n", order.id, refund_line(refund));
+        let data = json!({
+            "refund": RefundView::new(refund),
+            "order": {
+                "id": order.id, "state": displayed_state(order), "version": order.version, "refunded": order.refunded,
+                "refunding": order.refunding, "tickets": order.tickets,
+            },
         });
         Self { good: true, text, data }
     }
@@ -146,6 +166,12 @@ impl Reply {
     pub(crate) fn is_good(&self) -> bool {
         self.good
     }
+}
+
+fn refund_line(refund: &Refund) -> String {
+    let money = Money { amount: refund.amount, currency: refund.currency };
+    let request = refund.request.map(|request| format!(", request {request}")).unwrap_or_default();
+    format!("refund {} of {money}, {}{request}", refund.id, refund.state.as_str())
 }
 
 fn audit_row(line: &AuditEntry) -> Value {

@@ -2,7 +2,7 @@
 // heading which has the focus stays the same element from "sending" to "paid".
 // Tells `again`, `restart` and `confirm`.
 
-import { ticketStub, tierName } from "./ticket-stub.js";
+import { stubKey, stubsOf, ticketStub, tierName } from "./ticket-stub.js";
 import { formatClock, formatCountdown, left } from "../clock.js";
 import { eachChild, el, setAttribute, setText, show } from "../dom.js";
 import { locale, reasonOf, roughly, text } from "../messages.js";
@@ -123,9 +123,9 @@ class SaleOrder extends HTMLElement {
 
   #tickets(state, order, sale) {
     const p = this.#parts;
-    const shown = ["paid", "partially_refunded"].includes(state) ? (order.tickets ?? []) : [];
+    const shown = ["paid", "partially_refunded", "refunded"].includes(state) ? stubsOf(order) : [];
     show(p.tickets, shown.length > 0);
-    eachChild(p.tickets, shown, (ticket) => ticket.id, (ticket) =>
+    eachChild(p.tickets, shown, stubKey, (ticket) =>
       ticketStub(ticket, { saleName: sale?.name ?? "", tierName: tierName(sale, ticket.tier) }), () => {});
   }
 }

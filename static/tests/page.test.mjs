@@ -6,6 +6,7 @@ import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { text } from "../messages.js";
+import { stubKey, stubsOf } from "../elements/ticket-stub.js";
 import { alertLine, statusLine } from "../notices.js";
 import { declined, now, order, sale } from "./world.mjs";
 
@@ -85,4 +86,15 @@ test("an alert is raised only where the buyer must act", () => {
   assert.match(alert({ name: "order", order: declined() }), /declined/);
   assert.ok(alert({ name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) }));
   assert.equal(alert({ name: "choose" }, "Choose again."), "Choose again.");
+});
+
+test("a ticket that was refunded is listed without a code, and its stub is made anew", () => {
+  const valid = order({ state: "paid", tickets: [{ id: "t1", tier: "ga", code: "A" }, { id: "t2", tier: "ga", code: "B" }], voided: [] });
+  const partly = order({ state: "partially_refunded", tickets: [{ id: "t2", tier: "ga", code: "B" }], voided: [{ id: "t1", tier: "ga" }] });
+  assert.deepEqual(stubsOf(valid).map((ticket) => ticket.code), ["A", "B"]);
+  assert.deepEqual(stubsOf(partly).map((ticket) => [ticket.id, ticket.code]), [["t2", "B"], ["t1", undefined]]);
+  const keys = (order) => new Map(stubsOf(order).map((ticket) => [ticket.id, stubKey(ticket)]));
+  assert.notEqual(keys(valid).get("t1"), keys(partly).get("t1"));
+  assert.equal(keys(valid).get("t2"), keys(partly).get("t2"));
+  assert.deepEqual(stubsOf(order({ tickets: undefined })), [], "an older server names neither");
 });

@@ -28,25 +28,76 @@ const HOLDS: u128 = 11;
 /// A call.
 #[derive(Clone, Debug)]
 pub(super) enum Call {
-    Reserve { hold: u128, customer: u128, items: Vec<(&'static str, u32)>, order: Option<u128>, think: u64 },
-    Pin { hold: u128, order: u128, customer: u128 },
-    Unpin { sale: usize, hold: u128, order: u128 },
-    Free { hold: u128, customer: u128 },
-    FreeOrphan { sale: usize, hold: u128, order: u128, age: u64 },
-    Settle { sale: usize, hold: u128, order: u128, version: i64, effect: StockEffect },
+    Reserve {
+        hold: u128,
+        customer: u128,
+        items: Vec<(&'static str, u32)>,
+        order: Option<u128>,
+        think: u64,
+    },
+    Pin {
+        hold: u128,
+        order: u128,
+        customer: u128,
+    },
+    Unpin {
+        sale: usize,
+        hold: u128,
+        order: u128,
+    },
+    Free {
+        hold: u128,
+        customer: u128,
+    },
+    FreeOrphan {
+        sale: usize,
+        hold: u128,
+        order: u128,
+        age: u64,
+    },
+    Settle {
+        sale: usize,
+        hold: u128,
+        order: u128,
+        version: i64,
+        effect: StockEffect,
+    },
     Expire,
-    LonePins { age: u64, most: usize },
-    SetCapacity { sale: usize, tier: &'static str, capacity: u32 },
-    BeginRebuild { sale: usize },
-    Rebuild { sale: usize, newer_by: u64, sold: u32, pins: BTreeMap<u128, (u128, i64, u32)>, bought: Vec<(u128, u32)> },
-    Pass { ms: u64 },
+    LonePins {
+        age: u64,
+        most: usize,
+    },
+    SetCapacity {
+        sale: usize,
+        tier: &'static str,
+        capacity: u32,
+    },
+    SetReturned {
+        sale: usize,
+        tier: &'static str,
+        units: u32,
+    },
+    BeginRebuild {
+        sale: usize,
+    },
+    Rebuild {
+        sale: usize,
+        newer_by: u64,
+        /// Units of every tier that are paid, and that came back.
+        counts: (u32, u32),
+        pins: BTreeMap<u128, (u128, i64, u32)>,
+        bought: Vec<(u128, u32)>,
+    },
+    Pass {
+        ms: u64,
+    },
     Look,
 }
 
 impl Call {
     /// Opens a sale with nothing sold.
     pub(super) fn open(sale: usize) -> Self {
-        Self::Rebuild { sale, newer_by: 1, sold: 0, pins: BTreeMap::new(), bought: Vec::new() }
+        Self::Rebuild { sale, newer_by: 1, counts: (0, 0), pins: BTreeMap::new(), bought: Vec::new() }
     }
 }
 
@@ -104,11 +155,11 @@ fn rebuild() -> impl Strategy<Value = Call> {
     let own = prop_oneof![4 => Just(true), 1 => Just(false)];
     let pins = prop::collection::btree_map(0..HOLDS, (own, 0..5_i64, 1..3_u32), 0..5);
     let bought = prop::collection::vec((0..CUSTOMERS, 1..3_u32), 0..3);
-    (0..2_usize, select(vec![0, 1, 1, 1, 2]), 0..4_u32, pins, bought).prop_map(
-        |(sale, newer_by, sold, pins, bought)| {
+    (0..2_usize, select(vec![0, 1, 1, 1, 2]), (0..4_u32, 0..3_u32), pins, bought).prop_map(
+        |(sale, newer_by, counts, pins, bought)| {
             let pins = pins.into_iter().filter(|(hold, _)| sale_of(*hold) == sale);
             let pins = pins.map(|(hold, (own, version, n))| (hold, (if own { hold } else { HOLDS }, version, n)));
-            Call::Rebuild { sale, newer_by, sold, pins: pins.collect(), bought }
+            Call::Rebuild { sale, newer_by, counts, pins: pins.collect(), bought }
         },
     )
 }
@@ -134,6 +185,8 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
         3 => (time(), 0..6_usize).prop_map(|(age, most)| Call::LonePins { age, most }),
         1 => (0..2_usize, select(vec!["std", "vip", "box"]), 0..20_u32)
             .prop_map(|(sale, tier, capacity)| Call::SetCapacity { sale, tier, capacity }),
+        1 => (0..2_usize, select(vec!["std", "vip", "box"]), 0..5_u32)
+            .prop_map(|(sale, tier, units)| Call::SetReturned { sale, tier, units }),
         1 => prop_oneof![
             1 => (0..2_usize).prop_map(|sale| Call::BeginRebuild { sale }),
             5 => rebuild(),
@@ -183,21 +236,31 @@ pub(super) async fn answer(stock: &dyn Stock, call: &Call, epochs: [u64; 2]) -> 
         Call::SetCapacity { sale, tier, capacity } => {
             format!("{:?}", stock.set_capacity(SALES[sale].0, tier, capacity).await)
         }
+        Call::SetReturned { sale, tier, units } => {
+            format!("{:?}", stock.set_returned(SALES[sale].0, tier, units).await)
+        }
         Call::BeginRebuild { sale } => format!("{:?}", stock.begin_rebuild(SALES[sale].0).await),
-        Call::Rebuild { sale, sold, pins, bought, .. } => {
-            format!("{:?}", stock.rebuild(image(sale, epochs[sale], sold, &pins, &bought)).await)
+        Call::Rebuild { sale, counts, pins, bought, .. } => {
+            format!("{:?}", stock.rebuild(image(sale, epochs[sale], counts, &pins, &bought)).await)
         }
         Call::Pass { .. } => String::new(),
         Call::Look => look(stock).await,
     }
 }
 
-fn image(sale: usize, epoch: u64, sold: u32, pins: &BTreeMap<u128, (u128, i64, u32)>, bought: &[(u128, u32)]) -> Image {
+fn image(
+    sale: usize,
+    epoch: u64,
+    (sold, returned): (u32, u32),
+    pins: &BTreeMap<u128, (u128, i64, u32)>,
+    bought: &[(u128, u32)],
+) -> Image {
     let (slug, tiers) = SALES[sale];
     let tier = |(id, capacity, limit): &Tier| ImageTier {
         id: (*id).to_owned(),
         capacity: *capacity,
         sold,
+        returned,
         max_per_customer: *limit,
     };
     let pin = |(hold, (order, version, n)): (&u128, &(u128, i64, u32))| ImagePin {

@@ -82,7 +82,7 @@ pub(super) fn id(n: u128) -> Uuid {
 
 /// What the ledger says of a sale of one tier of which nothing is sold.
 pub(super) fn image(epoch: u64, capacity: u32, limit: Option<u32>) -> Image {
-    let tier = ImageTier { id: "std".into(), capacity, sold: 0, max_per_customer: limit };
+    let tier = ImageTier { id: "std".into(), capacity, sold: 0, returned: 0, max_per_customer: limit };
     Image {
         sale: "demo".into(),
         currency: "usd".parse().unwrap(),

@@ -11,7 +11,7 @@ use super::fixture::OnServer;
 use super::wire::calls_during;
 
 /// Scripts that the stock has.
-const SCRIPTS: usize = 17;
+const SCRIPTS: usize = 18;
 
 /// The slot of a Redis Cluster that a key is in (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
 fn slot(key: &str) -> u16 {

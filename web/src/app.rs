@@ -15,6 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::guard::Policy;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::operator::OperatorKey;
 use crate::progress::Progress;
 use crate::session::Signer;
 use crate::webhooks::Door;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub rooms: SharedRooms,
     /// Signs cookies and tokens.
     pub session_secret: Vec<u8>,
+    /// Lets operators in by HTTP, if anything does.
+    pub operator_key: Option<String>,
     /// What the page needs to know of Stripe.
     pub page: Page,
     /// How shoppers reach the shop, if it was said.
@@ -94,6 +97,8 @@ pub struct Inner {
     pub rooms: SharedRooms,
     /// Signs cookies and tokens.
     pub signer: Signer,
+    /// Lets operators in.
+    pub operator: OperatorKey,
     /// The sales as last read.
     pub catalogue: Catalogue,
     /// Live connections by customer.
@@ -123,6 +128,7 @@ impl App {
         let secure = parts.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         Self(Arc::new(Inner {
             signer: Signer::new(&parts.session_secret, secure),
+            operator: OperatorKey::new(parts.operator_key.as_deref()),
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             progress: Progress::new(parts.env.clone()),

@@ -258,7 +258,7 @@ async fn push(app: &App, order: &Order) {
 }
 
 /// Tells the customer's room, which may be open in other processes: their pages show the order, and cannot miss its end.
-async fn tell_room(app: &App, order: &Order) {
+pub(crate) async fn tell_room(app: &App, order: &Order) {
     let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json().into();
     if let Err(error) = app.rooms.publish(vec![Envelope { room: order.customer, frame }]).await {
         tracing::warn!(order = %order.id, %error, "the room was not told of an order; its answer tells the buyer");

@@ -16,10 +16,12 @@ pub mod holds;
 pub mod hub;
 pub mod input;
 pub mod limits;
+pub mod operator;
 pub mod orders;
 pub mod problem;
 pub mod process;
 pub mod progress;
+pub mod refunds;
 pub mod sales;
 pub mod serve;
 pub mod session;
@@ -56,6 +58,7 @@ pub fn router(app: App) -> Router {
         .route("/charges", post(charges::create))
         .route("/api/orders", get(orders::list))
         .route("/api/orders/{order}", get(orders::show))
+        .route("/api/orders/{order}/refunds", post(refunds::create))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     // Stripe has neither cookie nor token: what it sends is believed by its signature.

@@ -154,6 +154,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "cross_site", "This call came from another site's page.")
     }
 
+    /// 403 `no_operator`.
+    #[must_use]
+    pub fn no_operator() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "no_operator", "This call takes the operator's key.")
+    }
+
     /// 404 `not_found`.
     #[must_use]
     pub fn not_found() -> Self {

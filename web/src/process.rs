@@ -30,6 +30,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         queue: backing.queue.clone(),
         rooms: backing.rooms.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
+        operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: page(&settings.provider()),
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),

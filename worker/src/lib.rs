@@ -8,6 +8,7 @@ pub mod budget;
 pub mod create_charge;
 pub mod process;
 pub mod process_response;
+pub mod refunds;
 pub mod run;
 pub mod settle;
 pub mod sweep;

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
-use shared::ledger::{Applied, Change, Left, Refund, RefundState};
+use shared::ledger::{Applied, Change, Left, Returned};
 use shared::order::{Order, Outcome, State};
 use shared::queue::{DeadJob, Job, NewJob, Pushed};
 use shared::stock::{LonePin, keeper};
-use shared::stripe::{Answer, Refunded, Refusal};
+use shared::stripe::Answer;
 
-use crate::{Context, cancel_key, settle, webhook};
+use crate::{Context, cancel_key, refunds, settle, webhook};
 
 /// Things that one part does in one round.
 const BATCH: u32 = 500;
@@ -32,12 +32,14 @@ pub struct Watch {
     epochs: HashMap<String, u64>,
     /// Jobs may have been lost, and are being queued again.
     queues_again: bool,
+    /// Units that may be sold again, by sale and tier, as the stock was last told.
+    returned: HashMap<(String, String), u32>,
 }
 
 impl Default for Watch {
     /// A worker that starts cannot know what was lost before.
     fn default() -> Self {
-        Self { epochs: HashMap::new(), queues_again: true }
+        Self { epochs: HashMap::new(), queues_again: true, returned: HashMap::new() }
     }
 }
 
@@ -47,6 +49,7 @@ pub async fn keep_stock(ctx: &Context, watch: &mut Watch) {
     if watch.queues_again {
         counted("lost_jobs", queue_again(ctx, watch).await);
     }
+    counted("returned", show_returned(ctx, watch).await);
 }
 
 /// Does every part once.
@@ -58,7 +61,7 @@ pub async fn round(ctx: &Context) {
     counted("dead_letters", raise_dead_letters(ctx).await);
     counted("due", close_due(ctx).await);
     counted("closing", finish_closing(ctx).await);
-    counted("refunds", send_refunds(ctx).await);
+    counted("refunds", refunds::send_due(ctx, BATCH_AT_STRIPE).await);
 }
 
 fn counted(part: &'static str, done: Result<u64, String>) {
@@ -86,6 +89,8 @@ async fn restore(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
     let now: HashMap<String, u64> = sales.into_iter().map(|sale| (sale.slug, sale.epoch)).collect();
     // The first epoch of a new sale follows no loss.
     watch.queues_again |= watch.epochs.iter().any(|(sale, epoch)| *epoch > 0 && now.get(sale) != Some(epoch));
+    // Whoever rebuilt it may have read the ledger before the stock was told.
+    watch.returned.retain(|(sale, _), _| now.get(sale) == watch.epochs.get(sale));
     watch.epochs = now;
     Ok(restored)
 }
@@ -98,6 +103,21 @@ async fn queue_again(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
     let queued = push_charges(ctx, &orders).await?;
     watch.queues_again = orders.len() == BATCH_AGAIN as usize;
     Ok(queued)
+}
+
+/// Tells the stock of units that may be sold again. By their number in the ledger and not by what happened, so that
+/// nothing is lost with a process that dies between the two, and nothing comes back twice.
+async fn show_returned(ctx: &Context, watch: &mut Watch) -> Result<u64, String> {
+    let mut shown = 0;
+    for Returned { sale, tier, units } in ctx.ledger.returned().await.map_err(|error| error.to_string())? {
+        let key = (sale, tier);
+        if watch.returned.get(&key) != Some(&units) {
+            ctx.stock.set_returned(&key.0, &key.1, units).await.map_err(|error| error.to_string())?;
+            watch.returned.insert(key, units);
+            shown += 1;
+        }
+    }
+    Ok(shown)
 }
 
 async fn expire_holds(ctx: &Context) -> Result<u64, String> {
@@ -269,43 +289,4 @@ async fn cancel(ctx: &Context, order: &Order, payment_intent: &str) -> Option<Ou
             None
         }
     }
-}
-
-/// Gives back money that came too late or twice.
-async fn send_refunds(ctx: &Context) -> Result<u64, String> {
-    let owed = ctx.ledger.owed_refunds(BATCH_AT_STRIPE).await.map_err(|error| error.to_string())?;
-    let mut sent = 0;
-    for refund in &owed {
-        sent += u64::from(send_refund(ctx, refund).await?);
-    }
-    Ok(sent)
-}
-
-async fn send_refund(ctx: &Context, refund: &Refund) -> Result<bool, String> {
-    let key = format!("refund-{}", refund.id);
-    let send = async |key: &str| ctx.stripe.refund(&refund.payment_intent, Some(refund.amount), key).await;
-    let mut answer = send(&key).await;
-    if matches!(answer, Refunded::Unknown { replayed: true, .. }) {
-        // Under this key a stored 500 is the answer for ever. The row gives back all that its payment took, so under
-        // another key Stripe can do it once at most, and says so if it is done.
-        answer = send(&format!("{key}-{}", ctx.env.uuid_v4())).await;
-    }
-    let (state, stripe_id) = match answer {
-        Refunded::Succeeded { refund, .. } => (RefundState::Succeeded, Some(refund)),
-        Refunded::Pending { refund, .. } => (RefundState::Pending, Some(refund)),
-        Refunded::Already => (RefundState::Succeeded, None),
-        Refunded::Failed { refund, .. } => (RefundState::Failed, Some(refund)),
-        Refunded::Refused { reason, kind: Refusal::Configuration } => {
-            tracing::error!(reason, "Stripe refuses our key: no refund can work until it is mended");
-            return Ok(false);
-        }
-        Refunded::Refused { reason, .. } => {
-            tracing::error!(order = %refund.order, reason, "Stripe refuses a refund that is owed");
-            (RefundState::Failed, None)
-        }
-        Refunded::Throttled { .. } | Refunded::Unknown { .. } => return Ok(false),
-    };
-    metrics::counter!("refunds_total", "reason" => refund.reason.clone(), "state" => state.as_str()).increment(1);
-    ctx.ledger.record_refund(refund.id, state, stripe_id).await.map_err(|error| error.to_string())?;
-    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Refunds: never more than was paid.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{charges::lock_of, lists};
 use crate::{
@@ -92,6 +92,8 @@ fn refund(
     metadata: crate::model::Metadata,
 ) -> Arc<Refund> {
     let (status, settles_to) = match charge.payment_method.card.test_card().behaviour {
+        // https://docs.stripe.com/refunds#refunds-and-your-balance
+        _ if work.store.empty_balance.load(Ordering::Relaxed) => ("pending", Some("succeeded".to_owned())),
         Behaviour::RefundPends => ("pending", Some("succeeded".to_owned())),
         Behaviour::RefundFails => ("succeeded", Some("failed".to_owned())),
         _ => ("succeeded", None),
@@ -118,7 +120,7 @@ fn refund(
 }
 
 /// The bank's last word on a refund that was pending, or that only looked as if it had succeeded.
-pub(crate) fn settle(work: &mut Work<'_>, id: &str) {
+pub(crate) fn settle(work: &mut Work<'_>, id: &str, fail: bool) {
     let Some(refund) = work.store.refunds.get(id) else {
         return;
     };
@@ -126,8 +128,8 @@ pub(crate) fn settle(work: &mut Work<'_>, id: &str) {
     let Some(status) = refund.settles_to.take() else {
         return;
     };
-    let failed = status == "failed";
-    refund.status = status;
+    let failed = fail || status == "failed";
+    refund.status = if failed { "failed".to_owned() } else { status };
     if failed {
         refund.failure_reason = Some("expired_or_canceled_card".to_owned());
         if let Some(charge) = work.store.charges.get(&refund.charge) {

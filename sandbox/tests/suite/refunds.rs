@@ -49,3 +49,21 @@ async fn a_refund_can_be_pending_and_can_fail_later() {
         assert_eq!(charge["refunded"], json!(last == "succeeded"));
     }
 }
+
+#[tokio::test]
+async fn without_money_a_refund_waits_for_it_and_may_fail() {
+    let api = Api::start().await;
+    for (then, last, sum) in
+        [(json!({"empty_balance": false}), "succeeded", 1000), (json!({"fail_refunds": true}), "failed", 0)]
+    {
+        let intent = api.pay("pm_card_visa").await.ok();
+        let before = api.stat("amount_refunded").await;
+        api.control(json!({"empty_balance": true})).await;
+        let params = [("payment_intent", intent["id"].as_str().unwrap()), ("amount", "1000")];
+        let refund = api.post("/v1/refunds", &params).await.ok();
+        assert_eq!(refund["status"], "pending");
+        api.control(then).await;
+        let refund = api.get(&format!("/v1/refunds/{}", refund["id"].as_str().unwrap()), &[]).await.ok();
+        assert_eq!((&refund["status"], api.stat("amount_refunded").await - before), (&json!(last), sum));
+    }
+}

@@ -5,6 +5,7 @@
 
 mod accept;
 mod claim;
+mod refund;
 mod settle;
 
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub struct SalePage {
     pub counters: SaleCounters,
     /// Per tier: units of every order that counts against capacity.
     pub committed: BTreeMap<String, u32>,
+    /// Per tier: units of refunded tickets that may be sold again; they are not among the committed ones.
+    pub returned: BTreeMap<String, u32>,
 }
 
 /// A page of the ledger.
@@ -94,8 +97,12 @@ pub struct Changes {
     pub audit: Vec<AuditEntry>,
     /// New debts to the outside.
     pub outbox: Vec<OutboxEntry>,
-    /// New refunds.
-    pub refunds: Vec<Refund>,
+    /// Refunds, and whether they are new.
+    pub refunds: BTreeMap<Uuid, bool>,
+    /// Tickets, and what voids them now.
+    pub voided: BTreeMap<Uuid, Option<Uuid>>,
+    /// Per sale and tier: units that may be sold again.
+    pub returned: BTreeMap<(String, String), u32>,
 }
 
 /// The moment of an operation: the ledger's clock, and where ids come from.
@@ -145,7 +152,7 @@ impl Book {
 
     /// Puts a sale into the book, with the counts that were read for it.
     pub fn insert_sale(&mut self, sale: Sale, counters: SaleCounters, committed: BTreeMap<String, u32>) {
-        self.sales.insert(sale.slug.clone(), SalePage { sale, counters, committed });
+        self.sales.insert(sale.slug.clone(), SalePage { sale, counters, committed, returned: BTreeMap::new() });
     }
 
     /// Puts an order that was read into the book. Its units per buyer are put in apart, by [`Self::insert_units`].
@@ -214,6 +221,10 @@ impl Book {
         orders.sort_by_key(|order| order.id);
         for order in orders {
             image.add(order);
+        }
+        for tier in &mut image.tiers {
+            tier.returned = page.returned.get(&tier.id).copied().unwrap_or(0);
+            tier.sold = tier.sold.saturating_sub(tier.returned);
         }
         Some(image)
     }
@@ -305,6 +316,7 @@ impl Image {
                     id: tier.id.clone(),
                     capacity: tier.capacity,
                     sold: 0,
+                    returned: 0,
                     max_per_customer: tier.max_per_customer,
                 })
                 .collect(),

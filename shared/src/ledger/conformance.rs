@@ -10,12 +10,16 @@ pub mod model;
 mod orders;
 mod pairs;
 mod records;
+mod refunds;
 mod sales;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Accept, Accepted, Applied, Change, Claimed, Image, SharedLedger};
+use super::{
+    Accept, Accepted, Applied, Change, Claimed, Image, Refund, RefundAsked, RefundNews, RefundRequest, RefundState,
+    RefundWhat, SharedLedger,
+};
 use crate::decline::DeclineClass;
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, Outcome};
@@ -67,6 +71,16 @@ pub fn stories() -> Vec<Story> {
         records::an_event_is_stored_once_and_handled_once,
         records::what_is_owed_to_the_outside_stays_until_it_is_done,
         records::money_that_came_too_late_goes_back_once,
+        refunds::a_refund_in_full_voids_the_tickets_and_is_shown_when_the_money_has_gone,
+        refunds::parts_of_an_order_go_back_until_nothing_is_left,
+        refunds::a_refund_by_tickets_takes_their_price_and_voids_them,
+        refunds::one_request_is_one_refund_and_with_other_wishes_a_conflict,
+        refunds::what_cannot_be_given_back_is_refused,
+        refunds::a_refund_that_fails_frees_its_amount_and_its_tickets,
+        refunds::units_come_back_only_when_the_operator_says_so_and_the_money_has_gone,
+        refunds::a_refund_that_fails_after_all_leaves_units_that_are_for_sale_again,
+        refunds::a_pending_refund_is_asked_about_again_and_a_spent_key_is_not_used_again,
+        refunds::many_requests_at_once_never_give_back_more_than_was_paid,
         crowd::two_hundred_buyers_of_fifty_units,
         crowd::a_crowd_cannot_pass_the_limit_together,
         crowd::one_order_sent_twice_at_once_is_new_once,
@@ -92,6 +106,8 @@ pub fn pair_stories() -> Vec<PairStory> {
         pairs::claims_and_outcomes_through_both_happen_once,
         pairs::orders_of_several_sales_do_not_wait_for_each_other_forever,
         pairs::one_event_that_comes_to_both_is_new_once,
+        pairs::refunds_through_both_never_give_back_more_than_was_paid,
+        pairs::one_request_through_both_is_one_refund_even_for_two_orders,
     ]
 }
 
@@ -180,6 +196,37 @@ impl World {
 
     async fn observe(&self, order: Uuid, attempt: u32, outcome: Outcome) -> Order {
         self.apply(order, Change::Observed { attempt, outcome }).await.order().cloned().unwrap()
+    }
+
+    /// Accepted, claimed, and paid by a PaymentIntent of its own.
+    async fn paid_order(&self, purchase: &Accept) -> Order {
+        let order = self.new_order(purchase).await;
+        assert!(matches!(self.claim(order.id, 1).await, Claimed::Yes { first: true, .. }));
+        self.observe(order.id, 1, succeeded(&format!("pi_{}", order.id.simple()), order.amount)).await
+    }
+
+    /// Records what was learned of a refund.
+    async fn tell(&self, order: Uuid, refund: Uuid, state: RefundState, stripe_id: Option<&str>) -> Applied {
+        let stripe_id = stripe_id.map(str::to_owned);
+        let news = RefundNews { refund, state, stripe_id, note: None, spends_key: false };
+        self.ledger.record_refund(order, news).await.unwrap()
+    }
+
+    fn wish(&self, order: Uuid, what: RefundWhat) -> RefundRequest {
+        let request = self.env.uuid_v4();
+        RefundRequest { request, order, what, note: Some("rain".into()), restock: false, by: "ops".into() }
+    }
+
+    async fn ask_refund(&self, wish: &RefundRequest) -> RefundAsked {
+        self.ledger.request_refund(wish.clone()).await.unwrap()
+    }
+
+    /// A refund that must be new.
+    async fn new_refund(&self, wish: &RefundRequest) -> (Order, Refund) {
+        match self.ask_refund(wish).await {
+            RefundAsked::New { order, refund } => (*order, *refund),
+            other => panic!("not owed: {other:?}"),
+        }
     }
 
     /// Accepted, claimed, and declined.

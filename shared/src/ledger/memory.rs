@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::book::{Book, Moment, Terms};
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters, StoredEvent,
+    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState, Returned,
+    SaleCounters, StoredEvent,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, State};
@@ -219,20 +220,44 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
+    async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError> {
+        Ok(self.write(|book, at| book.request_refund(at, &asked)))
+    }
+
+    async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
+        Ok(self.write(|book, at| book.record_refund(at, order, &news)))
+    }
+
+    async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
         Ok(self.read(|store| {
-            let owed = store.book.refunds.values().filter(|refund| refund.state == RefundState::Owed);
-            owed.take(most as usize).cloned().collect()
+            let mut refunds: Vec<Refund> =
+                store.book.refunds.values().filter(|refund| refund.order == order).cloned().collect();
+            refunds.sort_by_key(|refund| (refund.created_at, refund.id));
+            refunds
         }))
     }
 
-    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError> {
-        let mut store = self.store.lock();
-        if let Some(refund) = store.book.refunds.get_mut(&id) {
-            refund.state = state;
-            refund.stripe_id = stripe_id.or(refund.stripe_id.take());
-        }
-        Ok(())
+    async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
+        let now = self.env.now();
+        Ok(self.read(|store| {
+            let open = |refund: &&Refund| matches!(refund.state, RefundState::Owed | RefundState::Pending);
+            let refunds = store.book.refunds.values().filter(open).filter(|refund| refund.ask_at <= now);
+            let mut due: Vec<Refund> = refunds.cloned().collect();
+            due.sort_by_key(|refund| (refund.ask_at, refund.id));
+            due.truncate(most as usize);
+            due
+        }))
+    }
+
+    async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
+        Ok(self.read(|store| {
+            let of_sale = |(sale, page): (&String, &super::book::SalePage)| {
+                let one =
+                    |(tier, units): (&String, &u32)| Returned { sale: sale.clone(), tier: tier.clone(), units: *units };
+                page.returned.iter().map(one).collect::<Vec<_>>()
+            };
+            store.book.sales.iter().flat_map(of_sale).collect()
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::records::Refund;
 use crate::env::Timestamp;
 use crate::money::Currency;
 use crate::order::state::StockEffect;
@@ -123,6 +124,42 @@ impl Applied {
             Self::Unknown => None,
         }
     }
+}
+
+/// What became of a [`RefundRequest`](super::RefundRequest).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundAsked {
+    /// It is owed now.
+    New {
+        /// The order as it is now.
+        order: Box<Order>,
+        /// The refund.
+        refund: Box<Refund>,
+    },
+    /// This very request was answered before: the refund as it is now.
+    Replay {
+        /// The order as it is now.
+        order: Box<Order>,
+        /// The refund.
+        refund: Box<Refund>,
+    },
+    /// The request's id was used for something else.
+    Conflict,
+    /// There is no such order.
+    Unknown,
+    /// The order is not paid.
+    NotPaid(Box<Order>),
+    /// Nothing, or less than nothing, is no refund.
+    NotPositive,
+    /// More than is left of what was paid.
+    TooMuch {
+        /// What is left, in minor units.
+        left: i64,
+    },
+    /// The order has no such ticket.
+    UnknownTicket(Uuid),
+    /// The ticket was voided by another refund.
+    VoidTicket(Uuid),
 }
 
 /// What became of a new sale.

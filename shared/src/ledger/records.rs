@@ -1,5 +1,7 @@
 //! The ledger's lesser records: what it keeps besides sales, orders and attempts.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -41,8 +43,8 @@ pub struct InboxEvent {
     pub body: String,
 }
 
-impl std::fmt::Debug for InboxEvent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for InboxEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "InboxEvent({}, {} bytes not shown)", self.id, self.body.len())
     }
 }
@@ -82,14 +84,125 @@ pub struct Refund {
     pub amount: i64,
     /// The currency of `amount`.
     pub currency: Currency,
-    /// Why: `paid_late`, `paid_twice`, `amount_differs`.
+    /// Why: `paid_late`, `paid_twice`, `amount_differs`, or `requested`.
     pub reason: String,
+    /// Of one on request: whose repetition is this same refund.
+    pub request: Option<Uuid>,
+    /// Of one on request: what was asked for, as [`RefundWhat`] spells it; else empty.
+    pub asked: String,
+    /// The operator's reason, for people.
+    pub note: Option<String>,
+    /// Whether the units of its tickets can be sold again once it has succeeded.
+    pub restock: bool,
+    /// Keys that were used up: Stripe had stored an answer under each, and the money did not move.
+    pub spent_keys: u32,
+    /// When Stripe is asked next, by the ledger's clock.
+    pub ask_at: Timestamp,
     /// Where it stands.
     pub state: RefundState,
     /// Stripe's id (`re_…`).
     pub stripe_id: Option<String>,
     /// When it was decided, by the ledger's clock.
     pub created_at: Timestamp,
+}
+
+/// The reason of refunds that somebody asked for.
+pub const REQUESTED: &str = "requested";
+
+impl Refund {
+    /// The key under which it is sent: one per row, until Stripe has stored an answer there that moved no money.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        match self.spent_keys {
+            0 => format!("refund-{}", self.id),
+            spent => format!("refund-{}-{spent}", self.id),
+        }
+    }
+
+    /// Whether somebody asked for it; the others give back what came by mistake.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.request.is_some()
+    }
+}
+
+/// What is to be given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundWhat {
+    /// All that is left.
+    All,
+    /// A sum in minor units; the tickets stay valid, unless it is all that is left.
+    Amount(i64),
+    /// The price of these tickets, which lose their validity.
+    Tickets(Vec<Uuid>),
+}
+
+impl fmt::Display for RefundWhat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Amount(amount) => write!(f, "amount {amount}"),
+            Self::Tickets(tickets) => {
+                let mut ids: Vec<String> = tickets.iter().map(Uuid::to_string).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                write!(f, "tickets {}", ids.join(" "))
+            }
+        }
+    }
+}
+
+/// A wish to give money back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundRequest {
+    /// Made by whoever asks: the same id again is the same refund.
+    pub request: Uuid,
+    /// The order.
+    pub order: Uuid,
+    /// What.
+    pub what: RefundWhat,
+    /// Why, for people.
+    pub note: Option<String>,
+    /// Whether the units of its tickets may be sold again once it has succeeded.
+    pub restock: bool,
+    /// Who asks, for the audit trail.
+    pub by: String,
+}
+
+/// Characters that a note may have.
+const NOTE_CHARS_MAX: usize = 500;
+
+/// Whether this is a note that can be kept: one line, and not a book.
+#[must_use]
+pub fn is_note(text: &str) -> bool {
+    text.chars().count() <= NOTE_CHARS_MAX && !text.chars().any(char::is_control)
+}
+
+/// What was learned of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundNews {
+    /// Which.
+    pub refund: Uuid,
+    /// Where it stands now; `Owed` when nothing is known yet.
+    pub state: RefundState,
+    /// Stripe's id, if it told one.
+    pub stripe_id: Option<String>,
+    /// Stripe's reason, in machine words.
+    pub note: Option<String>,
+    /// An answer that moved no money is stored under the key: the next sending needs a new one.
+    pub spends_key: bool,
+}
+
+/// Units of refunded tickets that may be sold again, of one tier; the number only grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The sale's slug.
+    pub sale: String,
+    /// The tier's id.
+    pub tier: String,
+    /// How many so far.
+    pub units: u32,
 }
 
 /// Where a refund stands.
@@ -157,8 +270,10 @@ pub struct ImageTier {
     pub id: String,
     /// How many units there are.
     pub capacity: u32,
-    /// Units of paid orders.
+    /// Units of paid orders, without those that were returned.
     pub sold: u32,
+    /// Units of refunded tickets that may be sold again.
+    pub returned: u32,
     /// Units that one customer may have.
     pub max_per_customer: Option<u32>,
 }

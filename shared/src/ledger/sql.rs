@@ -20,6 +20,7 @@
 //! | a change on top of a state that is no more | compare-and-set on the order's version |
 //! | a token charged twice | unique per order |
 //! | tickets issued twice | unique per order and place |
+//! | more given back than was paid | a check of the table; one refund per request, unique |
 //! | history rewritten | triggers on the audit trail |
 //!
 //! A guard that fires means that something else was wrong: it is counted (`ledger_guard_fired_total`).
@@ -59,7 +60,8 @@ use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
 use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters, StoredEvent,
+    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
+    StoredEvent,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order};
@@ -268,11 +270,28 @@ impl Ledger for SqlLedger {
         self.mark(Mark::OutboxDone(id)).await
     }
 
-    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
-        Ok(read::owed_refunds(&self.readers, most).await?)
+    async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError> {
+        if asked.note.as_ref().is_some_and(|note| note.contains('\0')) {
+            return Err(LedgerError("a text with a NUL character cannot be kept; nothing was written".to_owned()));
+        }
+        let (ask, reply) = Ask::new(asked);
+        self.ask(Member::Refund(ask), reply).await
     }
 
-    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError> {
-        self.mark(Mark::Refund { id, state, stripe_id }).await
+    async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
+        let (ask, reply) = Ask::new((order, news));
+        self.ask(Member::News(ask), reply).await
+    }
+
+    async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
+        Ok(read::refunds_of(&self.readers, order).await?)
+    }
+
+    async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
+        Ok(read::due_refunds(&self.readers, self.now(), most).await?)
+    }
+
+    async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
+        Ok(read::returned(&self.readers).await?)
     }
 }

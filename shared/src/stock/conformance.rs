@@ -52,6 +52,7 @@ macro_rules! stock_conformance_suite {
             a_pinned_hold_never_expires,
             a_refused_order_gives_the_buyer_the_rest_of_the_thinking_time,
             settling_twice_or_late_changes_nothing,
+            units_that_were_refunded_come_back_once,
             what_has_ended_is_forgotten_after_a_while,
             paid_after_release_takes_the_units_again,
             paid_after_release_takes_the_units_of_unpaid_holds_and_never_of_pins,
@@ -90,6 +91,7 @@ fn image(tiers: &[(&str, u32, Option<u32>)]) -> Image {
         id: (*id).to_owned(),
         capacity: *capacity,
         sold: 0,
+        returned: 0,
         max_per_customer: *limit,
     };
     Image {

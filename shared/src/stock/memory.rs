@@ -100,6 +100,10 @@ impl Stock for MemoryStock {
         })
     }
 
+    async fn set_returned(&self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
+        self.with(|state, _| state.set_returned(sale, tier, units))?
+    }
+
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
         self.with(|state, _| sales.iter().map(|sale| state.sales.get(sale).map(|sale| sale.epoch)).collect())
     }

@@ -343,6 +343,16 @@ impl Stock for RedisStock {
         }
     }
 
+    async fn set_returned(&self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
+        let mut reply = self.call(&self.scripts.set_returned, sale).await?.arg(tier).arg(units).send().await?;
+        match reply.word() {
+            "done" => Ok(()),
+            "short" => Err(StockError::not_sold_yet(tier, reply.number()?)),
+            "unknown" => Err(StockError::unknown(sale)),
+            _ => Err(reply.nonsense()),
+        }
+    }
+
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
         // An empty pipeline has no answer.
         if sales.is_empty() {

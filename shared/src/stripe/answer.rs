@@ -16,10 +16,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
-use super::{Answer, Found, Refunded, Refusal};
+use super::{Answer, Found, FoundRefund, Refunded, Refusal};
 use crate::decline::{Decline, DeclineClass};
 
 /// Stripe's error object, as far as anything depends on it.
@@ -74,6 +75,10 @@ pub(super) fn of_refund(heard: &Result<Reply, NoReply>) -> Refunded {
             reason: reply.named("a 2xx without a refund"),
             replayed: reply.replayed,
         }),
+        Err(No::Declined { decline, .. }) if decline.raw.as_deref().is_some_and(says_no_balance) => {
+            Refunded::NoBalance { reason: decline.raw.unwrap_or_default() }
+        }
+        Err(No::Refused { code: Some(code), reason, .. }) if says_no_balance(&code) => Refunded::NoBalance { reason },
         Err(No::Declined { decline, .. }) => {
             Refunded::Refused { reason: decline.raw.unwrap_or_default(), kind: Refusal::Request }
         }
@@ -84,17 +89,52 @@ pub(super) fn of_refund(heard: &Result<Reply, NoReply>) -> Refunded {
     }
 }
 
+/// Whether Stripe has not enough of our money to give any back: <https://docs.stripe.com/error-codes>
+fn says_no_balance(words: &str) -> bool {
+    ["balance_insufficient", "insufficient_funds"].into_iter().any(|code| words.split('/').next() == Some(code))
+}
+
+/// One refund among all those of a payment, by our name for it. More than a page of them is more than we ever make of
+/// one payment, and proves no absence.
+pub(super) fn of_refunds(heard: &Result<Reply, NoReply>, name: Uuid) -> FoundRefund {
+    let reason = match verdict(heard) {
+        Ok(reply) => {
+            let found = serde_json::from_slice::<Value>(&reply.body).ok().and_then(|page| named(&page, name));
+            return found
+                .unwrap_or_else(|| FoundRefund::Unknown { reason: reply.named("refunds that cannot be read") });
+        }
+        Err(No::Declined { .. }) => "a decline instead of a list".to_owned(),
+        Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => reason,
+    };
+    FoundRefund::Unknown { reason }
+}
+
+fn named(page: &Value, name: Uuid) -> Option<FoundRefund> {
+    let more = page.get("has_more")?.as_bool()?;
+    let ours = |entry: &&Value| {
+        let metadata = entry.get("metadata").and_then(|metadata| text(metadata, "refund"));
+        metadata.is_some_and(|metadata| metadata == name.to_string())
+    };
+    match page.get("data")?.as_array()?.iter().find(ours) {
+        Some(found) => refund_of(found).map(FoundRefund::Yes),
+        None => (!more).then_some(FoundRefund::No),
+    }
+}
+
 /// A refund has few fields, and three of them matter: it is read leniently at once.
 fn refund(reply: &Reply) -> Option<Refunded> {
-    let value: Value = serde_json::from_slice(&reply.body).ok()?;
-    let refund = text(&value, "id").filter(|id| id.starts_with("re_") || id.starts_with("pyr_"))?;
+    refund_of(&serde_json::from_slice(&reply.body).ok()?)
+}
+
+fn refund_of(value: &Value) -> Option<Refunded> {
+    let refund = text(value, "id").filter(|id| id.starts_with("re_") || id.starts_with("pyr_"))?;
     let amount = value.get("amount")?.as_i64()?;
-    let status = text(&value, "status")?;
+    let status = text(value, "status")?;
     match status.as_str() {
         "succeeded" => Some(Refunded::Succeeded { refund, amount }),
         "pending" | "requires_action" => Some(Refunded::Pending { refund, amount }),
         "failed" | "canceled" => {
-            let reason = text(&value, "failure_reason").unwrap_or(status);
+            let reason = text(value, "failure_reason").unwrap_or(status);
             Some(Refunded::Failed { refund, reason })
         }
         _ => None,

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use hyper::Method;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_core::payment_intent::{CancelPaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
-use stripe_core::refund::CreateRefund;
+use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
-use super::{API_VERSION, Answer, Found, Refunded, StoredRequest, Stripe, answer};
+use super::{API_VERSION, Answer, Found, FoundRefund, Refunded, StoredRequest, Stripe, answer};
 use crate::env::{Env, Timestamp};
 
 /// The entries of one page; Stripe's maximum.
@@ -161,20 +161,38 @@ impl Stripe for HttpStripe {
         Found::Unknown { reason: format!("more than {PAGES_MAX} pages of PaymentIntents in the window") }
     }
 
-    async fn refund(&self, payment_intent: &str, amount: Option<i64>, key: &str) -> Refunded {
-        let mut refund = CreateRefund::new().payment_intent(payment_intent);
-        if let Some(amount) = amount {
-            refund = refund.amount(amount);
-        }
-        let built = refund.build();
+    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
+        let name = std::collections::HashMap::from([("refund".to_owned(), refund.to_string())]);
+        let built = CreateRefund::new().payment_intent(payment_intent).amount(amount).metadata(name).build();
         let path = below_v1(&built);
-        self.observed("refund", typed(&built, &path, Some(key)), |heard| {
-            let refunded = answer::of_refund(heard);
-            let outcome = Outcome::of_refund(&refunded);
-            (refunded, outcome)
+        self.observed("refund", typed(&built, &path, Some(key)), refund_and_outcome).await
+    }
+
+    async fn retrieve_refund(&self, stripe_id: &str) -> Refunded {
+        let built = RetrieveRefund::new(stripe_id).build();
+        let path = below_v1(&built);
+        self.observed("retrieve_refund", typed(&built, &path, None), refund_and_outcome).await
+    }
+
+    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund {
+        let built = ListRefund::new().payment_intent(payment_intent).limit(PAGE).build();
+        let path = below_v1(&built);
+        self.observed("list_refunds", typed(&built, &path, None), |heard| {
+            let found = answer::of_refunds(heard, refund);
+            let outcome = match &found {
+                FoundRefund::Unknown { reason } => Outcome { name: "unknown", reason: Some(reason.clone()) },
+                FoundRefund::Yes(_) | FoundRefund::No => Outcome { name: "read", reason: None },
+            };
+            (found, outcome)
         })
         .await
     }
+}
+
+fn refund_and_outcome(heard: &Result<Reply, NoReply>) -> (Refunded, Outcome) {
+    let refunded = answer::of_refund(heard);
+    let outcome = Outcome::of_refund(&refunded);
+    (refunded, outcome)
 }
 
 type Page = Result<(Vec<super::intent::Intent>, bool), Found>;
@@ -230,6 +248,7 @@ impl Outcome {
             Refunded::Pending { .. } => ("pending", None),
             Refunded::Failed { reason, .. } => ("failed", Some(reason)),
             Refunded::Already => ("already", None),
+            Refunded::NoBalance { reason } => ("no_balance", Some(reason)),
             Refunded::Throttled { reason, .. } => ("throttled", Some(reason)),
             Refunded::Unknown { reason, .. } => ("unknown", Some(reason)),
             Refunded::Refused { reason, .. } => ("refused", Some(reason)),

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use shared::env::{Env, Timestamp};
 use shared::ledger::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundState, SaleCounters, StoredEvent,
+    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
+    StoredEvent,
 };
 use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
@@ -243,11 +244,20 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
         around!(self, outbox_done(id))
     }
-    async fn owed_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
-        around!(self, owed_refunds(most))
+    async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError> {
+        around!(self, request_refund(asked))
     }
-    async fn record_refund(&self, id: Uuid, state: RefundState, stripe_id: Option<String>) -> Result<(), LedgerError> {
-        around!(self, record_refund(id, state, stripe_id))
+    async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
+        around!(self, record_refund(order, news))
+    }
+    async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
+        around!(self, refunds_of(order))
+    }
+    async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
+        around!(self, due_refunds(most))
+    }
+    async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
+        around!(self, returned())
     }
 }
 
@@ -288,6 +298,9 @@ impl<S: Stock> Stock for Flaky<Arc<S>> {
     }
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError> {
         around!(self, set_capacity(sale, tier, capacity))
+    }
+    async fn set_returned(&self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
+        around!(self, set_returned(sale, tier, units))
     }
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
         around!(self, epochs(sales))

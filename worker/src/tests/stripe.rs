@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use shared::decline::{Decline, DeclineClass};
 use shared::env::{Env, Timestamp};
-use shared::stripe::{Answer, ClientSecret, Found, Payment, Refunded, Refusal, StoredRequest, Stripe};
+use shared::stripe::{Answer, ClientSecret, Found, FoundRefund, Payment, Refunded, Refusal, StoredRequest, Stripe};
 use uuid::Uuid;
 
 use super::faults::Faults;
+use super::till::{Balance, Till};
 
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -27,6 +28,8 @@ pub(super) enum Call {
     Cancel,
     Find,
     Refund,
+    RetrieveRefund,
+    FindRefund,
 }
 
 /// How Stripe, or the way there, behaves at one call.
@@ -92,6 +95,7 @@ enum Heard {
 #[derive(Default)]
 struct Books {
     intents: BTreeMap<String, Intent>,
+    till: Till,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
     moods: VecDeque<(Call, Mood)>,
@@ -152,6 +156,19 @@ impl SmallStripe {
     /// The keys that a kind of call was made with.
     pub(super) fn keys(&self, call: Call) -> Vec<String> {
         self.books.lock().calls.iter().filter(|(made, _)| *made == call).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// From now on the account has so much money.
+    pub(super) fn balance(&self, balance: Balance) {
+        self.books.lock().till.balance = balance;
+    }
+
+    /// Pending refunds are done, or cannot be done.
+    pub(super) fn settle_refunds(&self, good: bool) {
+        let mut books = self.books.lock();
+        for (intent, amount) in books.till.settle(good) {
+            books.intents.get_mut(intent.as_str()).unwrap().refunded -= amount;
+        }
     }
 
     /// The bank has thought about it.
@@ -385,15 +402,14 @@ impl Books {
         intent.answer()
     }
 
-    fn refund(&mut self, id: &str, amount: Option<i64>) -> Refunded {
+    fn refund(&mut self, id: &str, amount: i64, name: Uuid) -> Refunded {
         let Some(intent) = self.intents.get_mut(id) else { panic!("a refund of nothing") };
         assert_eq!(intent.status, Status::Succeeded, "a refund of what was not paid");
-        let amount = amount.unwrap_or(intent.received - intent.refunded);
-        if intent.refunded + amount > intent.received {
-            return Refunded::Already;
+        let made = self.till.refund(id, amount, name, intent.received - intent.refunded);
+        if matches!(made, Refunded::Succeeded { .. } | Refunded::Pending { .. }) {
+            intent.refunded += amount;
         }
-        intent.refunded += amount;
-        Refunded::Succeeded { refund: id.replace("pi_", "re_"), amount }
+        made
     }
 }
 
@@ -441,11 +457,31 @@ impl Stripe for SmallStripe {
         .await
     }
 
-    async fn refund(&self, payment_intent: &str, amount: Option<i64>, key: &str) -> Refunded {
+    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
         self.travel("refund", || {
-            let parameters = format!("refund {payment_intent} {amount:?}");
-            self.keyed(Call::Refund, key, parameters, |books| Reply::Refund(books.refund(payment_intent, amount)))
-                .refunded()
+            let parameters = format!("refund {payment_intent} {amount} {refund}");
+            let act = |books: &mut Books| Reply::Refund(books.refund(payment_intent, amount, refund));
+            self.keyed(Call::Refund, key, parameters, act).refunded()
+        })
+        .await
+    }
+
+    async fn retrieve_refund(&self, stripe_id: &str) -> Refunded {
+        self.travel("retrieve_refund", || {
+            if let Err(answer) = self.read(Call::RetrieveRefund, stripe_id) {
+                return Refunded::Unknown { reason: answer.as_str().into(), replayed: false };
+            }
+            self.books.lock().till.told(stripe_id)
+        })
+        .await
+    }
+
+    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund {
+        self.travel("find_refund", || {
+            if let Err(answer) = self.read(Call::FindRefund, payment_intent) {
+                return FoundRefund::Unknown { reason: answer.as_str().into() };
+            }
+            self.books.lock().till.found(payment_intent, refund)
         })
         .await
     }

@@ -131,7 +131,7 @@ fn a_sweep_killed_between_ledger_and_stock_leaves_no_unit_in_a_dead_hold() {
 
 #[test]
 fn a_part_of_the_sweep_that_fails_keeps_no_other_from_its_work() {
-    for call in ["expire", "pins_older_than", "left", "push", "dead", "owed_refunds"] {
+    for call in ["expire", "pins_older_than", "left", "push", "dead", "due_refunds"] {
         let w = World::new(2);
         let order = w.buy("tok_declined");
         w.work();
@@ -222,7 +222,7 @@ fn a_second_success_is_given_back_by_itself_with_a_key_per_refund() {
         assert_eq!(w.stripe.paid(order.order), 2);
         w.live(Duration::from_secs(60));
         assert_eq!((w.state(&order), w.stripe.paid(order.order), w.counts()), (State::Paid, 1, (0, 0, 1)), "{mood:?}");
-        assert!(now(w.ledger.owed_refunds(9)).unwrap().is_empty());
+        assert!(now(w.ledger.due_refunds(9)).unwrap().is_empty());
         let keys = w.stripe.keys(Call::Refund);
         assert!(keys.iter().all(|key| key.starts_with(&keys[0])), "{keys:?}");
         let refunded: i64 = w.stripe.intents(order.order).iter().map(|intent| intent.refunded).sum();

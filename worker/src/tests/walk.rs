@@ -315,7 +315,7 @@ impl Walk {
         self.world.unfinished() == 0
             && self.world.unhandled() == 0
             && self.orders().iter().all(ended)
-            && now(self.world.ledger.owed_refunds(1)).unwrap().is_empty()
+            && now(self.world.ledger.due_refunds(1)).unwrap().is_empty()
     }
 
     fn check_the_end(&mut self) {

@@ -85,6 +85,8 @@ impl Book {
             accepted_at: at.now,
             updated_at: at.now,
             tickets: Vec::new(),
+            refunded: 0,
+            refunding: 0,
         };
         self.commit_units(&order, true);
         let order = self.put(at, order, None);

@@ -100,12 +100,17 @@ impl Book {
             amount: *amount,
             currency: *currency,
             reason: reason.to_owned(),
+            request: None,
+            asked: String::new(),
+            note: None,
+            restock: false,
+            spent_keys: 0,
+            ask_at: at.now,
             state: RefundState::Owed,
             stripe_id: None,
             created_at: at.now,
         };
-        self.changes.refunds.push(refund.clone());
-        self.refunds.insert(refund.id, refund);
+        self.put_refund(refund);
         self.owe(at, &order, "mail.refunded");
         let from = order.state;
         let order = self.put(at, order, Some(from));
@@ -182,7 +187,12 @@ impl Book {
         if order.tickets.is_empty() {
             for item in &order.items {
                 for _ in 0..item.quantity {
-                    order.tickets.push(Ticket { id: at.env.uuid_v7(), tier: item.tier.clone(), code: code(at) });
+                    order.tickets.push(Ticket {
+                        id: at.env.uuid_v7(),
+                        tier: item.tier.clone(),
+                        code: code(at),
+                        voided_by: None,
+                    });
                 }
             }
             self.changes.tickets.extend(order.tickets.iter().map(|ticket| (order.id, ticket.clone())));
@@ -190,13 +200,13 @@ impl Book {
         self.owe(at, order, "mail.tickets");
     }
 
-    fn owe(&mut self, at: Moment<'_>, order: &Order, kind: &str) {
+    pub(super) fn owe(&mut self, at: Moment<'_>, order: &Order, kind: &str) {
         let entry = OutboxEntry { id: at.env.uuid_v7(), kind: kind.to_owned(), order: order.id, created_at: at.now };
         self.changes.outbox.push(entry);
     }
 }
 
-fn applied(order: Order, changed: bool) -> Applied {
+pub(super) fn applied(order: Order, changed: bool) -> Applied {
     let stock = order.state.stock();
     Applied::Order { order: Box::new(order), stock, changed }
 }

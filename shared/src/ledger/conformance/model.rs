@@ -10,7 +10,10 @@ use super::{World, comparable, declined, demo, request, succeeded};
 use crate::env::{Seeded, Timestamp};
 use crate::ledger::book::Terms;
 use crate::ledger::memory::MemoryLedger;
-use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left};
+use crate::ledger::{
+    Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left, Refund, RefundAsked, RefundNews, RefundRequest,
+    RefundState, RefundWhat,
+};
 use crate::order::{Attempt, Order, Outcome};
 use crate::sale::PricedItem;
 
@@ -30,7 +33,7 @@ pub async fn agrees(world: &World, clock: Option<&Seeded>, steps: &[Step]) {
         ledger.create_sale(demo(6, Some(4))).await.unwrap();
     }
     for (number, step) in steps.iter().enumerate() {
-        if step[0] % 16 == 15 {
+        if step[0] % 18 == 15 {
             if let Some(clock) = clock {
                 clock.advance(Duration::from_secs(40 * u64::from(step[2])));
             }
@@ -38,7 +41,7 @@ pub async fn agrees(world: &World, clock: Option<&Seeded>, steps: &[Step]) {
         }
         let said = [act(both[0], &basket, epoch, *step).await, act(both[1], &basket, epoch, *step).await];
         assert_eq!(said[0], said[1], "step {number}: {step:?} of {steps:?}");
-        epoch += u64::from(step[0] % 16 == 14 && step[1].is_multiple_of(4));
+        epoch += u64::from(step[0] % 18 == 14 && step[1].is_multiple_of(4));
         let seen = [look(both[0], &basket).await, look(both[1], &basket).await];
         assert_eq!(seen[0], seen[1], "after step {number}: {step:?} of {steps:?}");
     }
@@ -84,7 +87,7 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
     let attempt = 1 + u32::from(how / 16) % 3;
     let observe = |outcome| Change::Observed { attempt, outcome };
     let payment_intent = format!("pi_{}_{}", which as usize % ORDERS, how % 2);
-    let change = match what % 16 {
+    let change = match what % 18 {
         0..=2 => return said_of_accept(ledger.accept(variant(purchase, epoch, how)).await.unwrap()),
         3 | 4 => return said_of_claim(ledger.claim(order, attempt, request).await.unwrap()),
         5 if how.is_multiple_of(8) => {
@@ -105,9 +108,49 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         12 => Change::CalledOff,
         13 if how.is_multiple_of(2) => Change::Approved { by: "ops".into() },
         13 => Change::Rejected { by: "ops".into() },
+        16 => return ask_refund(ledger, order, which, how).await,
+        17 => return tell_of_refund(ledger, order, how).await,
         _ => return steer(ledger, which, how).await,
     };
     said_of_apply(ledger.apply(order, change).await.unwrap())
+}
+
+/// Eight requests for each order, so that some are repeats; now and then one of them goes astray to another order.
+async fn ask_refund(ledger: &dyn Ledger, order: Uuid, which: u8, how: u8) -> String {
+    let tickets = ledger.order(order).await.unwrap().map(|order| order.tickets).unwrap_or_default();
+    let of = usize::from(which) % ORDERS;
+    let of = if how.is_multiple_of(31) { 0 } else { of };
+    let request = Uuid::from_u128(u128::from(how % 8) + 100 * u128::try_from(of).unwrap());
+    let what = match how / 8 % 4 {
+        0 => RefundWhat::All,
+        1 => RefundWhat::Amount(i64::from(how) * 50 - 1_000),
+        _ => RefundWhat::Tickets(tickets.iter().skip(usize::from(how) % 2).take(1).map(|ticket| ticket.id).collect()),
+    };
+    let restock = how.is_multiple_of(3);
+    let asked = RefundRequest { request, order, what, note: None, restock, by: "ops".into() };
+    match ledger.request_refund(asked).await.unwrap() {
+        RefundAsked::New { order, refund } => format!("new {} {}", plain(*order), plain_refund(*refund)),
+        RefundAsked::Replay { order, refund } => format!("replay {} {}", plain(*order), plain_refund(*refund)),
+        RefundAsked::NotPaid(order) => format!("not paid {}", plain(*order)),
+        RefundAsked::VoidTicket(_) => "void ticket".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+async fn tell_of_refund(ledger: &dyn Ledger, order: Uuid, how: u8) -> String {
+    let refunds = ledger.refunds_of(order).await.unwrap();
+    let Some(refund) = refunds.get(usize::from(how / 4) % refunds.len().max(1)) else { return "none".into() };
+    let state = RefundState::ALL[usize::from(how % 4)];
+    let spends_key = how.is_multiple_of(5);
+    let news = RefundNews { refund: refund.id, state, stripe_id: Some("re_1".into()), note: None, spends_key };
+    said_of_apply(ledger.record_refund(order, news).await.unwrap())
+}
+
+/// A refund without what each ledger makes up on its own; the tickets that were asked for are among it.
+fn plain_refund(mut refund: Refund) -> String {
+    (refund.id, refund.created_at, refund.ask_at) = (Uuid::nil(), Timestamp(0), Timestamp(0));
+    refund.asked = refund.asked.split(' ').next().unwrap_or_default().to_owned();
+    format!("{refund:?}")
 }
 
 async fn steer(ledger: &dyn Ledger, which: u8, how: u8) -> String {
@@ -167,6 +210,7 @@ fn said_of_apply(applied: Applied) -> String {
 fn plain(mut order: Order) -> String {
     for (ticket, n) in order.tickets.iter_mut().zip(0_u128..) {
         (ticket.id, ticket.code) = (Uuid::from_u128(n), String::new());
+        ticket.voided_by = ticket.voided_by.map(|_| Uuid::nil());
     }
     order.expires_at = order.expires_at.map(|at| Timestamp(at.0.saturating_sub(order.updated_at.0)));
     (order.accepted_at, order.updated_at) = (Timestamp(0), Timestamp(0));
@@ -184,7 +228,8 @@ async fn look(ledger: &dyn Ledger, basket: &Basket) -> String {
     let orders: Vec<String> = ledger.orders(&ids).await.unwrap().into_iter().map(plain).collect();
     let image = ledger.image("demo").await.unwrap().map(comparable);
     let counters = ledger.counters("demo").await.unwrap();
-    format!("{orders:#?} {image:#?} {counters:?}")
+    let returned = ledger.returned().await.unwrap();
+    format!("{orders:#?} {image:#?} {counters:?} {returned:?}")
 }
 
 /// The whole story.
@@ -197,6 +242,10 @@ async fn tell(ledger: &dyn Ledger, basket: &Basket) -> String {
         for number in 1..=3 {
             told += &format!("{:?}\n", ledger.attempt(purchase.order, number).await.unwrap().map(plain_attempt));
         }
+        let mut refunds: Vec<String> =
+            ledger.refunds_of(purchase.order).await.unwrap().into_iter().map(plain_refund).collect();
+        refunds.sort_unstable();
+        told += &format!("{refunds:?}\n");
     }
     let later = Timestamp(i64::MAX);
     for what in [Left::Owed { since: later }, Left::Due, Left::Closing { since: later }] {
@@ -206,9 +255,6 @@ async fn tell(ledger: &dyn Ledger, basket: &Basket) -> String {
     }
     let mut owed: Vec<String> = Vec::new();
     owed.extend(ledger.outbox(100).await.unwrap().iter().map(|entry| format!("{} {}", entry.kind, entry.order)));
-    for refund in ledger.owed_refunds(100).await.unwrap() {
-        owed.push(format!("{} {} {} {}", refund.order, refund.payment_intent, refund.amount, refund.reason));
-    }
     owed.sort_unstable();
     format!("{told}{owed:#?}")
 }

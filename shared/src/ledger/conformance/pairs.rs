@@ -3,7 +3,7 @@
 use futures::future::{join, join_all};
 
 use super::{World, request, succeeded, units};
-use crate::ledger::{Accept, Accepted, Change, Claimed, Control, InboxEvent};
+use crate::ledger::{Accept, Accepted, Change, Claimed, Control, InboxEvent, RefundAsked, RefundRequest, RefundWhat};
 use crate::order::State;
 
 fn half(w: &[World; 2], n: usize) -> &World {
@@ -112,4 +112,39 @@ pub(super) async fn one_event_that_comes_to_both_is_new_once(w: [World; 2]) {
     let new = join_all((0..100).map(store)).await;
     assert_eq!(new.iter().filter(|new| **new == [true]).count(), 50);
     assert_eq!(w[0].ledger.unhandled_events(100).await.unwrap().len(), 50);
+}
+
+pub(super) async fn refunds_through_both_never_give_back_more_than_was_paid(w: [World; 2]) {
+    w[0].clone().selling(100, None).await;
+    let order = w[0].paid_order(&w[0].purchase(4)).await;
+    // Twenty wishes for a quarter each, sent twice: to both.
+    let wishes: Vec<RefundRequest> = (0..20).map(|_| w[0].wish(order.id, RefundWhat::Amount(2_500))).collect();
+    let mut new = 0;
+    for answers in join_all(wishes.iter().map(|wish| join(w[0].ask_refund(wish), w[1].ask_refund(wish)))).await {
+        match answers {
+            (RefundAsked::New { refund: a, .. }, RefundAsked::Replay { refund: b, .. })
+            | (RefundAsked::Replay { refund: b, .. }, RefundAsked::New { refund: a, .. }) => {
+                assert_eq!(a, b);
+                new += 1;
+            }
+            other => assert_eq!(other, (RefundAsked::TooMuch { left: 0 }, RefundAsked::TooMuch { left: 0 })),
+        }
+    }
+    let order = w[1].stored(order.id).await;
+    assert_eq!((new, order.refunding, order.refundable()), (4, 10_000, 0));
+    assert_eq!(order.valid_tickets().count(), 0);
+}
+
+pub(super) async fn one_request_through_both_is_one_refund_even_for_two_orders(w: [World; 2]) {
+    w[0].clone().selling(100, None).await;
+    for _ in 0..20 {
+        let (one, other) = (w[0].paid_order(&w[0].purchase(1)).await, w[1].paid_order(&w[1].purchase(1)).await);
+        let wish = w[0].wish(one.id, RefundWhat::All);
+        let astray = RefundRequest { order: other.id, ..wish.clone() };
+        let answers = join(w[0].ask_refund(&wish), w[1].ask_refund(&astray)).await;
+        let one_is_new = matches!(answers, (RefundAsked::New { .. }, RefundAsked::Conflict));
+        assert!(one_is_new || matches!(answers, (RefundAsked::Conflict, RefundAsked::New { .. })), "{answers:?}");
+        let owed = w[0].stored(one.id).await.refunding + w[1].stored(other.id).await.refunding;
+        assert_eq!(owed, 2_500);
+    }
 }

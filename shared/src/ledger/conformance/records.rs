@@ -75,16 +75,24 @@ pub(super) async fn money_that_came_too_late_goes_back_once(w: World) {
     for _ in 0..2 {
         assert_eq!(w.observe(order, 1, succeeded("pi_1", 2_500)).await.state, State::Expired);
     }
-    let owed = w.ledger.owed_refunds(10).await.unwrap();
+    let owed = w.ledger.due_refunds(10).await.unwrap();
     assert_eq!(owed.len(), 1);
     let refund = &owed[0];
     assert_eq!((refund.payment_intent.as_str(), refund.amount, refund.reason.as_str()), ("pi_1", 2_500, "paid_late"));
     assert_eq!((refund.order, refund.state, &refund.stripe_id), (order, RefundState::Owed, &None));
-    w.ledger.record_refund(refund.id, RefundState::Owed, Some("re_1".into())).await.unwrap();
-    let known = w.ledger.owed_refunds(10).await.unwrap();
+    w.tell(order, refund.id, RefundState::Pending, Some("re_1")).await;
+    let known = w.ledger.refunds_of(order).await.unwrap();
     assert_eq!(known[0].stripe_id.as_deref(), Some("re_1"));
-    w.ledger.record_refund(refund.id, RefundState::Succeeded, None).await.unwrap();
-    assert_eq!(w.ledger.owed_refunds(10).await.unwrap(), []);
+    w.tell(order, refund.id, RefundState::Succeeded, None).await;
+    assert_eq!(w.ledger.due_refunds(10).await.unwrap(), []);
+    let done = &w.ledger.refunds_of(order).await.unwrap()[0];
+    assert_eq!((done.state, done.stripe_id.as_deref()), (RefundState::Succeeded, Some("re_1")));
+    let ended = w.stored(order).await;
+    assert_eq!(
+        (ended.state, ended.refunded, ended.refunding),
+        (State::Expired, 0, 0),
+        "it was never this order's money"
+    );
     let kinds: Vec<String> = w.ledger.outbox(10).await.unwrap().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["mail.refunded"]);
 }

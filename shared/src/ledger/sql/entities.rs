@@ -43,6 +43,7 @@ pub(super) mod tiers {
         pub amount: i64,
         pub capacity: i32,
         pub committed: i32,
+        pub returned: i32,
         pub max_per_customer: Option<i32>,
         pub opens_at: Option<i64>,
         pub closes_at: Option<i64>,
@@ -100,6 +101,8 @@ pub(super) mod orders {
         pub review: Option<String>,
         pub expires_at: Option<i64>,
         pub think_ms: i64,
+        pub refunded: i64,
+        pub refunding: i64,
         pub accepted_at: i64,
         pub updated_at: i64,
     }
@@ -172,6 +175,7 @@ pub(super) mod tickets {
         pub position: i32,
         pub tier: String,
         pub code: String,
+        pub voided_by: Option<Uuid>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -192,6 +196,12 @@ pub(super) mod refunds {
         pub amount: i64,
         pub currency: String,
         pub reason: String,
+        pub request: Option<Uuid>,
+        pub asked: String,
+        pub note: Option<String>,
+        pub restock: bool,
+        pub spent_keys: i32,
+        pub ask_at: i64,
         pub state: String,
         pub stripe_id: Option<String>,
         pub created_at: i64,

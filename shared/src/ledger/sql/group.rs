@@ -98,7 +98,7 @@ impl Desk {
         let mut known = HashSet::new();
         for member in members {
             let written = match member {
-                Member::Accept(_) | Member::Claim(_) | Member::Apply(_) => None,
+                Member::Accept(_) | Member::Claim(_) | Member::Apply(_) | Member::Refund(_) | Member::News(_) => None,
                 Member::Events(ask) => store_events(tx, ask, &mut known).await?,
                 Member::Mark(ask) => mark(tx, ask).await?,
                 Member::Create(ask) => self.create(tx, ask, now).await?,
@@ -145,7 +145,10 @@ impl Desk {
 }
 
 fn is_something(changes: &Changes) -> bool {
-    !(changes.orders.is_empty() && changes.attempts.is_empty() && changes.audit.is_empty())
+    !(changes.orders.is_empty()
+        && changes.attempts.is_empty()
+        && changes.audit.is_empty()
+        && changes.refunds.is_empty())
 }
 
 fn receipt(changes: &Changes) -> Option<Receipt> {
@@ -194,10 +197,6 @@ async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, ()>) -> Result<Optio
     let (sql, values) = match &ask.question {
         Mark::EventHandled(id) => ("UPDATE inbox SET handled = TRUE WHERE id = ?", vec![id.as_str().into()]),
         Mark::OutboxDone(id) => ("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]),
-        Mark::Refund { id, state, stripe_id } => (
-            "UPDATE refunds SET state = ?, stripe_id = COALESCE(?, stripe_id) WHERE id = ?",
-            vec![state.as_str().into(), stripe_id.clone().into(), (*id).into()],
-        ),
         // Finds no row, but a database that cannot be written to refuses it.
         Mark::Ping => ("UPDATE sales SET epoch = epoch WHERE slug = ?", vec!["".into()]),
     };

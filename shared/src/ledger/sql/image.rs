@@ -18,6 +18,8 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Optio
     let Some(row) = sales::Entity::find_by_id(slug).one(db).await? else { return Ok(None) };
     let select = tiers::Entity::find().filter(tiers::Column::Sale.eq(slug)).order_by_asc(tiers::Column::Position);
     let tiers = read::tiers_by_sale(select.all(db).await?).remove(slug).unwrap_or_default();
+    let returned: HashMap<String, u32> =
+        tiers.iter().map(|(tier, counts)| (tier.id.clone(), counts.returned)).collect();
     let sale = rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())?;
     let mut image = Image::empty(&sale);
     let sold = "SELECT i.tier, CAST(SUM(i.quantity) AS BIGINT) FROM orders o JOIN order_items i ON i.order_id = o.id
@@ -27,6 +29,10 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Optio
         if let Some(tier) = image.tiers.iter_mut().find(|tier| tier.id == id) {
             tier.sold = units(row.try_get_by_index(1)?);
         }
+    }
+    for tier in &mut image.tiers {
+        tier.returned = returned.get(&tier.id).copied().unwrap_or(0);
+        tier.sold = tier.sold.saturating_sub(tier.returned);
     }
     image.bought = bought(db, slug).await?;
     image.pins = pins(db, slug).await?;

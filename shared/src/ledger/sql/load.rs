@@ -27,6 +27,10 @@ struct Wanted<'a> {
     accepts: Vec<&'a Accept>,
     /// PaymentIntents that were seen to have paid, by order.
     paid_by: BTreeMap<Uuid, &'a str>,
+    /// Orders whose refunds are asked for or told of.
+    refunded: Vec<Uuid>,
+    /// Requests for refunds.
+    requests: Vec<Uuid>,
 }
 
 impl<'a> Wanted<'a> {
@@ -47,6 +51,11 @@ impl<'a> Wanted<'a> {
                         wanted.paid_by.insert(*order, payment_intent);
                     }
                 }
+                Member::Refund(ask) => {
+                    wanted.refunded.push(ask.question.order);
+                    wanted.requests.push(ask.question.request);
+                }
+                Member::News(ask) => wanted.refunded.push(ask.question.0),
                 Member::Control(ask) => {
                     wanted.sales.insert(&ask.question.sale);
                 }
@@ -104,7 +113,7 @@ async fn load_sales(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
     for row in found {
         let counters = rows::counters(&row);
         let tiers = tiers.remove(&row.slug).unwrap_or_default();
-        let committed = tiers.iter().map(|(tier, committed)| (tier.id.clone(), *committed)).collect();
+        let committed = tiers.iter().map(|(tier, counts)| (tier.id.clone(), counts.committed)).collect();
         let sale = rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())?;
         book.insert_sale(sale, counters, committed);
     }
@@ -139,16 +148,27 @@ async fn load_holds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
     Ok(())
 }
 
-/// Refunds of payments that came to orders which had ended: only there is money given back.
+/// Refunds of payments that came to orders which had ended (only there is money given back by itself), of orders whose
+/// refunds are spoken of, and of requests that were made before, whichever order they were for.
 async fn load_refunds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
     let ended = |order: &Uuid| book.orders.get(order).is_some_and(|order| order.state.is_final());
     let paid_by = wanted.paid_by.iter().filter(|(order, _)| ended(order));
     let payment_intents: Vec<&str> = paid_by.map(|(_, payment_intent)| *payment_intent).collect();
-    if payment_intents.is_empty() {
-        return Ok(());
+    // One look-up per index, and none that is not asked for.
+    let mut found = Vec::new();
+    if !payment_intents.is_empty() {
+        let of_these = refunds::Column::PaymentIntent.is_in(statements::padded(payment_intents));
+        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
     }
-    let of_these = refunds::Column::PaymentIntent.is_in(statements::padded(payment_intents));
-    for row in refunds::Entity::find().filter(of_these).all(tx).await? {
+    if !wanted.refunded.is_empty() {
+        let of_these = refunds::Column::OrderId.is_in(statements::padded(wanted.refunded.clone()));
+        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
+    }
+    if !wanted.requests.is_empty() {
+        let of_these = refunds::Column::Request.is_in(statements::padded(wanted.requests.clone()));
+        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
+    }
+    for row in found {
         let refund = rows::refund(row)?;
         book.refunds.insert(refund.id, refund);
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, LedgerError, Prepare,
-    RefundState,
+    RefundAsked, RefundNews, RefundRequest,
 };
 use crate::sale::Sale;
 
@@ -53,11 +53,6 @@ pub(super) struct Claim {
 pub(super) enum Mark {
     EventHandled(String),
     OutboxDone(Uuid),
-    Refund {
-        id: Uuid,
-        state: RefundState,
-        stripe_id: Option<String>,
-    },
     /// Nothing, but by a transaction that could write.
     Ping,
 }
@@ -80,6 +75,8 @@ pub(super) enum Member {
     Accept(Box<Ask<Accept, Accepted>>),
     Claim(Box<Ask<Claim, Claimed>>),
     Apply(Box<Ask<(Uuid, Change), Applied>>),
+    Refund(Box<Ask<RefundRequest, RefundAsked>>),
+    News(Box<Ask<(Uuid, RefundNews), Applied>>),
     Events(Box<Ask<Vec<InboxEvent>, Vec<bool>>>),
     Mark(Box<Ask<Mark, ()>>),
     Create(Box<Ask<Sale, Created>>),
@@ -94,6 +91,8 @@ impl Member {
             Self::Accept(ask) => Some(ask.question.order),
             Self::Claim(ask) => Some(ask.question.order),
             Self::Apply(ask) => Some(ask.question.0),
+            Self::Refund(ask) => Some(ask.question.order),
+            Self::News(ask) => Some(ask.question.0),
             _ => None,
         }
     }
@@ -118,6 +117,14 @@ impl Member {
                 let answer = book.apply(at, ask.question.0, &ask.question.1);
                 ask.decide(answer);
             }
+            Self::Refund(ask) => {
+                let answer = book.request_refund(at, &ask.question);
+                ask.decide(answer);
+            }
+            Self::News(ask) => {
+                let answer = book.record_refund(at, ask.question.0, &ask.question.1);
+                ask.decide(answer);
+            }
             Self::Control(ask) => {
                 let Steering { sale, control, by } = &ask.question;
                 let answer = book.control(at, sale, control, by);
@@ -138,6 +145,8 @@ impl Member {
             }
             Self::Claim(ask) => ask.send(failure),
             Self::Apply(ask) => ask.send(failure),
+            Self::Refund(ask) => ask.send(failure),
+            Self::News(ask) => ask.send(failure),
             Self::Events(ask) => ask.send(failure),
             Self::Mark(ask) => ask.send(failure),
             Self::Create(ask) => ask.send(failure),

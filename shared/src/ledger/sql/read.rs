@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::entities::{attempts, audit, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers};
 use super::failure::Failure;
+use super::rows::TierCounts;
 use super::{rows, statements};
 use crate::env::Timestamp;
-use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, SaleCounters, StoredEvent};
+use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, Returned, SaleCounters, StoredEvent};
 use crate::order::{Attempt, Order, State, Ticket};
 use crate::sale::{PricedItem, Sale, Tier};
 
@@ -20,7 +21,8 @@ pub(super) const MOST_IDS: usize = 1_024;
 /// follow from what is asked.
 pub(super) const OPEN: &str = "state NOT IN ('paid', 'expired', 'canceled')";
 const UNHANDLED: &str = "NOT handled";
-const OWED: &str = "state = 'owed'";
+const OPEN_REFUND: &str = "state IN ('owed', 'pending')";
+const RETURNED: &str = "returned > 0";
 
 /// Orders by id, locked for their transaction if asked (where the database locks rows), in the order of their ids.
 pub(super) async fn orders<C: ConnectionTrait>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {
@@ -132,9 +134,9 @@ pub(super) async fn sales<C: ConnectionTrait>(db: &C) -> Result<Vec<Sale>, Failu
     found.into_iter().map(whole).collect()
 }
 
-/// Tiers with what is committed of them, by their sale, in the order in which they came.
-pub(super) fn tiers_by_sale(found: Vec<tiers::Model>) -> HashMap<String, Vec<(Tier, u32)>> {
-    let mut by_sale: HashMap<String, Vec<(Tier, u32)>> = HashMap::new();
+/// Tiers with what is counted of them, by their sale, in the order in which they came.
+pub(super) fn tiers_by_sale(found: Vec<tiers::Model>) -> HashMap<String, Vec<(Tier, TierCounts)>> {
+    let mut by_sale: HashMap<String, Vec<(Tier, TierCounts)>> = HashMap::new();
     for row in found {
         by_sale.entry(row.sale.clone()).or_default().push(rows::tier(row));
     }
@@ -171,9 +173,32 @@ pub(super) async fn outbox<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<
     Ok(select.all(db).await?.into_iter().map(rows::outbox_entry).collect())
 }
 
-/// Refunds that were not sent or not answered yet, the oldest first.
-pub(super) async fn owed_refunds<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<Refund>, Failure> {
-    let select =
-        refunds::Entity::find().filter(Expr::cust(OWED)).order_by_asc(refunds::Column::Id).limit(u64::from(most));
+/// Refunds that are owed or pending, and due to be asked about.
+pub(super) async fn due_refunds<C: ConnectionTrait>(db: &C, now: Timestamp, most: u32) -> Result<Vec<Refund>, Failure> {
+    let select = refunds::Entity::find()
+        .filter(Expr::cust(OPEN_REFUND))
+        .filter(refunds::Column::AskAt.lte(now.0))
+        .order_by_asc(refunds::Column::AskAt)
+        .order_by_asc(refunds::Column::Id)
+        .limit(u64::from(most));
     select.all(db).await?.into_iter().map(rows::refund).collect()
+}
+
+/// The refunds of an order, the oldest first.
+pub(super) async fn refunds_of<C: ConnectionTrait>(db: &C, order: Uuid) -> Result<Vec<Refund>, Failure> {
+    let select = refunds::Entity::find()
+        .filter(refunds::Column::OrderId.eq(order))
+        .order_by_asc(refunds::Column::CreatedAt)
+        .order_by_asc(refunds::Column::Id);
+    select.all(db).await?.into_iter().map(rows::refund).collect()
+}
+
+/// Units that may be sold again, of every tier that has any.
+pub(super) async fn returned<C: ConnectionTrait>(db: &C) -> Result<Vec<Returned>, Failure> {
+    let select = tiers::Entity::find().filter(Expr::cust(RETURNED)).order_by_asc(tiers::Column::Sale);
+    let one = |row: tiers::Model| {
+        let (sale, (tier, counts)) = (row.sale.clone(), rows::tier(row));
+        Returned { sale, tier: tier.id, units: counts.returned }
+    };
+    Ok(select.all(db).await?.into_iter().map(one).collect())
 }

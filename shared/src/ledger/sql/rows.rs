@@ -66,6 +66,7 @@ pub(super) fn tier_rows(sale: &Sale) -> Vec<tiers::Model> {
         amount: tier.amount,
         capacity: number(tier.capacity),
         committed: 0,
+        returned: 0,
         max_per_customer: tier.max_per_customer.map(number),
         opens_at: tier.opens_at.map(|at| at.0),
         closes_at: tier.closes_at.map(|at| at.0),
@@ -91,8 +92,17 @@ pub(super) fn counters(row: &sales::Model) -> SaleCounters {
     SaleCounters { accepted: row.accepted, finished: row.finished }
 }
 
-/// A tier, and how many of its units are committed.
-pub(super) fn tier(row: tiers::Model) -> (Tier, u32) {
+/// The counts that a tier's row keeps.
+#[derive(Clone, Copy)]
+pub(super) struct TierCounts {
+    /// Units of orders that count against capacity.
+    pub(super) committed: u32,
+    /// Units of refunded tickets that may be sold again.
+    pub(super) returned: u32,
+}
+
+/// A tier, and what its row counts.
+pub(super) fn tier(row: tiers::Model) -> (Tier, TierCounts) {
     let tier = Tier {
         id: row.id,
         name: row.name,
@@ -102,7 +112,7 @@ pub(super) fn tier(row: tiers::Model) -> (Tier, u32) {
         opens_at: row.opens_at.map(Timestamp),
         closes_at: row.closes_at.map(Timestamp),
     };
-    (tier, count(row.committed))
+    (tier, TierCounts { committed: count(row.committed), returned: count(row.returned) })
 }
 
 pub(super) fn order_row(order: &Order) -> orders::Model {
@@ -131,6 +141,8 @@ pub(super) fn order_row(order: &Order) -> orders::Model {
         review: order.review.clone(),
         expires_at: order.expires_at.map(|at| at.0),
         think_ms: order.think_ms,
+        refunded: order.refunded,
+        refunding: order.refunding,
         accepted_at: order.accepted_at.0,
         updated_at: order.updated_at.0,
     }
@@ -173,6 +185,8 @@ pub(super) fn order(row: orders::Model, items: Vec<PricedItem>, tickets: Vec<Tic
         review: row.review,
         expires_at: row.expires_at.map(Timestamp),
         think_ms: row.think_ms,
+        refunded: row.refunded,
+        refunding: row.refunding,
         accepted_at: Timestamp(row.accepted_at),
         updated_at: Timestamp(row.updated_at),
         tickets,
@@ -194,11 +208,18 @@ pub(super) fn item(row: order_items::Model) -> PricedItem {
 }
 
 pub(super) fn ticket_row(order: uuid::Uuid, position: i32, ticket: Ticket) -> tickets::Model {
-    tickets::Model { id: ticket.id, order_id: order, position, tier: ticket.tier, code: ticket.code }
+    tickets::Model {
+        id: ticket.id,
+        order_id: order,
+        position,
+        tier: ticket.tier,
+        code: ticket.code,
+        voided_by: ticket.voided_by,
+    }
 }
 
 pub(super) fn ticket(row: tickets::Model) -> Ticket {
-    Ticket { id: row.id, tier: row.tier, code: row.code }
+    Ticket { id: row.id, tier: row.tier, code: row.code, voided_by: row.voided_by }
 }
 
 pub(super) fn attempt_row(attempt: &Attempt) -> attempts::Model {
@@ -238,16 +259,22 @@ pub(super) fn attempt(row: attempts::Model) -> Result<Attempt, Failure> {
     })
 }
 
-pub(super) fn refund_row(refund: Refund) -> refunds::Model {
+pub(super) fn refund_row(refund: &Refund) -> refunds::Model {
     refunds::Model {
         id: refund.id,
         order_id: refund.order,
-        payment_intent: refund.payment_intent,
+        payment_intent: refund.payment_intent.clone(),
         amount: refund.amount,
         currency: refund.currency.as_str().to_owned(),
-        reason: refund.reason,
+        reason: refund.reason.clone(),
+        request: refund.request,
+        asked: refund.asked.clone(),
+        note: refund.note.clone(),
+        restock: refund.restock,
+        spent_keys: number(refund.spent_keys),
+        ask_at: refund.ask_at.0,
         state: refund.state.as_str().to_owned(),
-        stripe_id: refund.stripe_id,
+        stripe_id: refund.stripe_id.clone(),
         created_at: refund.created_at.0,
     }
 }
@@ -262,6 +289,12 @@ pub(super) fn refund(row: refunds::Model) -> Result<Refund, Failure> {
         amount: row.amount,
         currency: word("refunds.currency", &row.currency)?,
         reason: row.reason,
+        request: row.request,
+        asked: row.asked,
+        note: row.note,
+        restock: row.restock,
+        spent_keys: count(row.spent_keys),
+        ask_at: Timestamp(row.ask_at),
         state,
         stripe_id: row.stripe_id,
         created_at: Timestamp(row.created_at),

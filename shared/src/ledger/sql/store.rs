@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{DatabaseTransaction, Value};
 use uuid::Uuid;
 
-use super::entities::{attempts, customers, orders};
+use super::entities::{attempts, customers, orders, refunds};
 use super::failure::Failure;
 use super::rows;
 use super::statements::{self, Existing, Update};
@@ -14,7 +14,7 @@ use crate::ledger::book::{Book, Changes};
 use crate::order::{Attempt, Order, Ticket};
 
 /// Everything about an order that a change of state can change.
-const ORDER_CHANGES: [orders::Column; 15] = [
+const ORDER_CHANGES: [orders::Column; 17] = [
     orders::Column::State,
     orders::Column::Version,
     orders::Column::Attempt,
@@ -29,6 +29,8 @@ const ORDER_CHANGES: [orders::Column; 15] = [
     orders::Column::ClosingTo,
     orders::Column::Review,
     orders::Column::ExpiresAt,
+    orders::Column::Refunded,
+    orders::Column::Refunding,
     orders::Column::UpdatedAt,
 ];
 
@@ -42,6 +44,10 @@ const ATTEMPT_CHANGES: [attempts::Column; 7] = [
     attempts::Column::PaymentIntent,
     attempts::Column::Note,
 ];
+
+/// Everything about a refund that is not fixed when it is decided.
+const REFUND_CHANGES: [refunds::Column; 4] =
+    [refunds::Column::State, refunds::Column::StripeId, refunds::Column::SpentKeys, refunds::Column::AskAt];
 
 /// Writes what a book changed.
 pub(super) async fn store(
@@ -63,15 +69,19 @@ pub(super) async fn store(
     let update = Update { keys: &[orders::Column::Id], guard: Some(orders::Column::Version), sets: &ORDER_CHANGES };
     exactly(changed.len(), statements::update(tx, &changed, update).await?, "orders_version")?;
     store_attempts(tx, book, &changes.attempts).await?;
+    store_refunds(tx, book, &changes).await?;
     insert_tickets(tx, changes.tickets).await?;
-    let refunds: Vec<_> = changes.refunds.into_iter().map(rows::refund_row).collect();
-    statements::insert(tx, &refunds, Existing::Refuses).await?;
     let outbox: Vec<_> = changes.outbox.into_iter().map(rows::outbox_row).collect();
     statements::insert(tx, &outbox, Existing::Refuses).await?;
     let audit: Vec<_> = changes.audit.into_iter().map(rows::audit_row).collect();
     statements::insert(tx, &audit, Existing::Refuses).await?;
     for ((sale, tier), units) in changes.committed.iter().filter(|(_, units)| **units != 0) {
         commit_units(tx, sale, tier, *units).await?;
+    }
+    for ((sale, tier), units) in &changes.returned {
+        let sql = "UPDATE tiers SET returned = returned + ? WHERE sale = ? AND id = ?";
+        let values = vec![rows::number(*units).into(), sale.as_str().into(), tier.as_str().into()];
+        exactly(1, statements::execute_with(tx, sql, values).await?, "tiers_known")?;
     }
     for (sale, counters) in &changes.counters {
         let sql = "UPDATE sales SET accepted = accepted + ?, finished = finished + ? WHERE slug = ?";
@@ -109,6 +119,26 @@ async fn store_attempts(
     let keys = &[attempts::Column::OrderId, attempts::Column::Number];
     let update = Update { keys, guard: None, sets: &ATTEMPT_CHANGES };
     exactly(changed.len(), statements::update(tx, &changed, update).await?, "attempts_known")
+}
+
+/// Refunds, and the tickets that they void or make valid again. A request that another process has answered meanwhile
+/// is met by the index, and decided anew.
+async fn store_refunds(tx: &DatabaseTransaction, book: &Book, changes: &Changes) -> Result<(), Failure> {
+    let found = |is_new: bool| {
+        let ids = changes.refunds.iter().filter(move |(_, new)| **new == is_new);
+        ids.filter_map(|(id, _)| book.refunds.get(id)).map(rows::refund_row)
+    };
+    let new: Vec<_> = found(true).collect();
+    exactly(new.len(), statements::insert(tx, &new, Existing::Keeps).await?, "refunds_new")?;
+    let changed: Vec<(refunds::Model, Option<Value>)> = found(false).map(|row| (row, None)).collect();
+    let update = Update { keys: &[refunds::Column::Id], guard: None, sets: &REFUND_CHANGES };
+    exactly(changed.len(), statements::update(tx, &changed, update).await?, "refunds_known")?;
+    for (ticket, refund) in &changes.voided {
+        let sql = "UPDATE tickets SET voided_by = ? WHERE id = ?";
+        let values = vec![(*refund).into(), (*ticket).into()];
+        exactly(1, statements::execute_with(tx, sql, values).await?, "tickets_known")?;
+    }
+    Ok(())
 }
 
 /// An order's tickets come one after another, so their place is counted here.

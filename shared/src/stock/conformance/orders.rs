@@ -55,6 +55,31 @@ pub async fn settling_twice_or_late_changes_nothing(f: &impl Fixture) {
     assert_eq!(counts(stock, "std").await, (3, 0, 2));
 }
 
+/// The number in the ledger says how many, however often it is told.
+pub async fn units_that_were_refunded_come_back_once(f: &impl Fixture) {
+    let stock = f.stock();
+    assert!(stock.set_returned("demo", "std", 1).await.is_err(), "it has to be rebuilt first");
+    open(stock, &[("std", 5, None)]).await;
+    held(stock, purchase(1, &[("std", 3)])).await;
+    assert!(stock.set_returned("demo", "std", 2).await.is_err(), "its order is not shown as paid yet");
+    assert_eq!(counts(stock, "std").await, (2, 3, 0));
+    settle(stock, 1, 1, 2, StockEffect::Sold).await;
+    for (units, after) in [(2, (4, 0, 1)), (2, (4, 0, 1)), (1, (4, 0, 1)), (3, (5, 0, 0)), (0, (5, 0, 0))] {
+        stock.set_returned("demo", "std", units).await.unwrap();
+        assert_eq!(counts(stock, "std").await, after, "{units}");
+    }
+    assert!(stock.set_returned("demo", "std", 4).await.is_err());
+    stock.set_returned("demo", "box", 1).await.unwrap();
+    // A rebuild knows what had come back.
+    let mut image = super::image(&[("std", 5, None)]);
+    (image.epoch, image.tiers[0].sold, image.tiers[0].returned) = (2, 1, 3);
+    stock.rebuild(image).await.unwrap();
+    stock.set_returned("demo", "std", 3).await.unwrap();
+    assert_eq!(counts(stock, "std").await, (4, 0, 1));
+    stock.set_returned("demo", "std", 4).await.unwrap();
+    assert_eq!(counts(stock, "std").await, (5, 0, 0));
+}
+
 /// The ledger said so: it has the units.
 pub async fn paid_after_release_takes_the_units_again(f: &impl Fixture) {
     let stock = f.stock();

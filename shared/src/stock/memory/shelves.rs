@@ -14,6 +14,8 @@ pub(super) struct SaleStock {
     pub(super) limits: HashMap<String, u32>,
     /// Units per tier and customer, where the tier has a limit.
     pub(super) units: HashMap<(String, Uuid), u32>,
+    /// Units per tier that were given back and may be sold again.
+    pub(super) returned: HashMap<String, u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

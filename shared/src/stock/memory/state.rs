@@ -157,6 +157,20 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn set_returned(&mut self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
+        let Some(shown) = self.sales.get_mut(sale) else { return Err(StockError::unknown(sale)) };
+        let before = shown.returned.get(tier).copied().unwrap_or(0);
+        let Some(level) = shown.tier_mut(tier).filter(|_| units > before) else { return Ok(()) };
+        let more = units - before;
+        if level.sold < more {
+            return Err(StockError::not_sold_yet(tier, more - level.sold));
+        }
+        level.sold -= more;
+        level.free = level.free.saturating_add(more);
+        shown.returned.insert(tier.to_owned(), units);
+        Ok(())
+    }
+
     /// Sees to it that the units of a hold that gave them up are free: the ledger says that they are its order's. What
     /// unpaid holds have of them is taken away, the hold that would last longest first. What is left may be in pins
     /// whose orders the ledger refuses or has ended; they are freed in a moment, so asking again helps.
@@ -238,6 +252,7 @@ impl State {
             if let Some(limit) = tier.max_per_customer {
                 sale.limits.insert(tier.id.clone(), limit);
             }
+            sale.returned.insert(tier.id.clone(), tier.returned);
             let free = tier.capacity.saturating_sub(tier.sold);
             let (capacity, sold) = (tier.capacity, tier.sold);
             sale.tiers.push(TierLevel { id: tier.id, capacity, free, sold, ..TierLevel::default() });

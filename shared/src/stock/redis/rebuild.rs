@@ -61,7 +61,7 @@ impl RedisStock {
         let mut call = call.arg(token).arg(image.epoch);
         for tier in &image.tiers {
             let limit = tier.max_per_customer.map(|limit| limit.to_string()).unwrap_or_default();
-            call = call.arg(&tier.id).arg(tier.capacity).arg(tier.sold).arg(limit);
+            call = call.arg(&tier.id).arg(tier.capacity).arg(tier.sold).arg(tier.returned).arg(limit);
         }
         let reply = call.send().await?;
         match reply.word() {

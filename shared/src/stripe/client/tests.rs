@@ -273,14 +273,42 @@ async fn absence_is_said_only_when_the_whole_window_was_read() {
 async fn a_refund_says_whether_the_money_is_on_its_way() {
     let refund = |status: &str| Act::json(200, &[], &json!({"id": "re_1", "amount": 2500, "status": status}));
     let already = Act::error(400, &[], &json!({"type": "invalid_request_error", "code": "charge_already_refunded"}));
-    let server = Server::that([refund("succeeded"), refund("pending"), refund("failed"), already, Act::CutAfter]).await;
+    let poor =
+        |status| Act::error(status, &[], &json!({"type": "invalid_request_error", "code": "balance_insufficient"}));
+    let acts = [refund("succeeded"), refund("pending"), refund("failed"), already, poor(400), poor(402), Act::CutAfter];
+    let server = Server::that(acts).await;
     let stripe = client(&server);
     let id = || "re_1".to_owned();
-    assert_eq!(stripe.refund("pi_1", Some(2500), "r1").await, Refunded::Succeeded { refund: id(), amount: 2500 });
-    assert_eq!(stripe.refund("pi_1", None, "r2").await, Refunded::Pending { refund: id(), amount: 2500 });
-    let failed = Refunded::Failed { refund: id(), reason: "failed".to_owned() };
-    assert_eq!(stripe.refund("pi_1", None, "r3").await, failed);
-    assert_eq!(stripe.refund("pi_1", None, "r4").await, Refunded::Already);
-    assert!(matches!(stripe.refund("pi_1", None, "r5").await, Refunded::Unknown { .. }));
-    assert!(server.requests()[0].ends_with("\r\n\r\namount=2500&payment_intent=pi_1"), "{}", server.requests()[0]);
+    let send = async |key: &str| stripe.refund("pi_1", 2500, ORDER, key).await;
+    assert_eq!(send("r1").await, Refunded::Succeeded { refund: id(), amount: 2500 });
+    assert_eq!(send("r2").await, Refunded::Pending { refund: id(), amount: 2500 });
+    assert_eq!(send("r3").await, Refunded::Failed { refund: id(), reason: "failed".to_owned() });
+    assert_eq!(send("r4").await, Refunded::Already);
+    assert!(matches!(send("r5").await, Refunded::NoBalance { .. }));
+    assert!(matches!(send("r6").await, Refunded::NoBalance { .. }));
+    assert!(matches!(send("r7").await, Refunded::Unknown { .. }));
+    let sent = format!("\r\n\r\namount=2500&metadata[refund]={ORDER}&payment_intent=pi_1");
+    assert!(server.requests()[0].ends_with(&sent), "{}", server.requests()[0]);
+}
+
+#[tokio::test]
+async fn a_refund_is_found_by_our_name_and_its_absence_is_said_only_of_a_whole_list() {
+    let named = |name: &str| json!({"id": "re_1", "amount": 2500, "status": "pending", "metadata": {"refund": name}});
+    let page = |more: bool, data| Act::json(200, &[], &json!({"object": "list", "has_more": more, "data": data}));
+    let (ours, other) = (named(&ORDER.to_string()), named("another"));
+    let acts = [
+        page(true, json!([other, ours])),
+        page(false, json!([other])),
+        page(true, json!([other])),
+        Act::Reply(500, &[], String::new()),
+        page(false, json!([{"metadata": {"refund": ORDER.to_string()}}])),
+    ];
+    let server = Server::that(acts).await;
+    let stripe = client(&server);
+    let find = async || stripe.find_refund("pi_1", ORDER).await;
+    assert_eq!(find().await, FoundRefund::Yes(Refunded::Pending { refund: "re_1".to_owned(), amount: 2500 }));
+    assert_eq!(find().await, FoundRefund::No);
+    for what in ["an unfinished list", "a 500", "a refund that cannot be read"] {
+        assert!(matches!(find().await, FoundRefund::Unknown { .. }), "{what}");
+    }
 }

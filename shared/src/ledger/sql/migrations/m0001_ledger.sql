@@ -6,7 +6,8 @@
 -- name that says what was wrong. UUID columns hold 16 bytes in both (SQLite keeps the blob as it is).
 --
 -- Every guard that the program's own decision could have got wrong stands here once more: no tier is sold above its
--- capacity, no hold serves two orders, no token is charged twice, no mistaken payment goes back twice.
+-- capacity, no hold serves two orders, no token is charged twice, no mistaken payment goes back twice,
+-- and no order gives back more than it was paid.
 
 -- What is sold, and from when to when.
 CREATE TABLE sales (
@@ -44,6 +45,9 @@ CREATE TABLE tiers (
     capacity INTEGER NOT NULL,
     -- Units of every order that is not expired or canceled; moves in the transaction that moves the order.
     committed INTEGER NOT NULL,
+    -- Units of refunded tickets that may be sold again: paid once, and not committed any more. It only grows, so that
+    -- the stock can be told the number again and again.
+    returned INTEGER NOT NULL CONSTRAINT tiers_returned_is_not_negative CHECK (returned >= 0),
     max_per_customer INTEGER CONSTRAINT tiers_limit_is_positive CHECK (max_per_customer > 0),
     opens_at BIGINT,
     closes_at BIGINT,
@@ -95,8 +99,13 @@ CREATE TABLE orders (
     -- When an order that waits for its buyer is closed; NULL while it waits for us.
     expires_at BIGINT,
     think_ms BIGINT NOT NULL,
+    -- What has gone back on request, and what is on its way; the last word on giving back more than was paid.
+    refunded BIGINT NOT NULL,
+    refunding BIGINT NOT NULL,
     accepted_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    CONSTRAINT orders_give_back_what_was_paid CHECK (refunded >= 0 AND refunding >= 0
+        AND refunded + refunding <= amount),
     CONSTRAINT orders_decline_is_whole CHECK ((decline_class IS NULL) = (decline_may_retry IS NULL)),
     CONSTRAINT orders_closing_knows_its_ends CHECK ((state = 'closing') = (closing_to IS NOT NULL)
         AND (closing_to IS NULL) = (closing_from IS NULL))
@@ -144,18 +153,6 @@ CREATE TABLE attempts (
     CONSTRAINT attempts_send_what_is_stored CHECK (first_sent_at IS NULL OR request_body IS NOT NULL)
 );
 
--- Admissions, issued in the transaction that made their order paid.
-CREATE TABLE tickets (
-    id UUID NOT NULL CONSTRAINT tickets_pk PRIMARY KEY,
-    order_id UUID NOT NULL CONSTRAINT tickets_belong_to_an_order REFERENCES orders (id),
-    -- Issuing twice would collide here.
-    position INTEGER NOT NULL,
-    tier TEXT NOT NULL,
-    -- What stands on the ticket; the door looks it up.
-    code TEXT NOT NULL CONSTRAINT tickets_code_is_unique UNIQUE,
-    CONSTRAINT tickets_issued_once UNIQUE (order_id, position)
-);
-
 -- Money that goes back.
 CREATE TABLE refunds (
     -- Its idempotency key at Stripe follows from it.
@@ -165,6 +162,16 @@ CREATE TABLE refunds (
     amount BIGINT NOT NULL CONSTRAINT refunds_amount_is_not_negative CHECK (amount >= 0),
     currency TEXT NOT NULL,
     reason TEXT NOT NULL,
+    -- Whoever asked for it, and what for: the same request again is this refund. NULL and empty for those that nobody
+    -- asked for.
+    request UUID CONSTRAINT refunds_one_per_request UNIQUE,
+    asked TEXT NOT NULL,
+    note TEXT,
+    restock BOOLEAN NOT NULL,
+    -- Keys under which Stripe has stored an answer that moved no money; the next one has this number.
+    spent_keys INTEGER NOT NULL CONSTRAINT refunds_spent_keys_count_up CHECK (spent_keys >= 0),
+    -- When Stripe is asked next.
+    ask_at BIGINT NOT NULL,
     state TEXT NOT NULL CONSTRAINT refunds_state_is_known CHECK (state IN ('owed', 'pending', 'succeeded', 'failed')),
     stripe_id TEXT,
     created_at BIGINT NOT NULL
@@ -173,7 +180,23 @@ CREATE INDEX refunds_of_payment_intent ON refunds (payment_intent);
 -- Money that came by mistake goes back once.
 CREATE UNIQUE INDEX refunds_of_mistakes_go_once ON refunds (payment_intent)
     WHERE reason IN ('paid_late', 'paid_twice', 'amount_differs');
-CREATE INDEX refunds_owed ON refunds (id) WHERE state = 'owed';
+CREATE INDEX refunds_of_order ON refunds (order_id);
+-- What the sweep looks for.
+CREATE INDEX refunds_open ON refunds (ask_at, id) WHERE state IN ('owed', 'pending');
+
+-- Admissions, issued in the transaction that made their order paid.
+CREATE TABLE tickets (
+    id UUID NOT NULL CONSTRAINT tickets_pk PRIMARY KEY,
+    order_id UUID NOT NULL CONSTRAINT tickets_belong_to_an_order REFERENCES orders (id),
+    -- Issuing twice would collide here.
+    position INTEGER NOT NULL,
+    tier TEXT NOT NULL,
+    -- What stands on the ticket; the door looks it up.
+    code TEXT NOT NULL CONSTRAINT tickets_code_is_unique UNIQUE,
+    -- Set while its price goes back or has gone back: the door lets nobody in on it.
+    voided_by UUID CONSTRAINT tickets_are_voided_by_a_refund REFERENCES refunds (id),
+    CONSTRAINT tickets_issued_once UNIQUE (order_id, position)
+);
 
 -- What happened, line by line. Append-only: triggers refuse UPDATE and DELETE. No foreign keys: a line stays true
 -- even if what it speaks of were removed by hand.

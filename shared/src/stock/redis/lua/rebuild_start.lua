@@ -1,24 +1,26 @@
 -- Starts to write an image: from now on the sale is not known.
 --
--- ARGV   3 the image's epoch, then for each tier: tier, capacity, sold, limit or ''
+-- ARGV   3 the image's epoch, then for each tier: tier, capacity, sold, returned, limit or ''
 -- Reply  go_on
 --        old    the image is not newer than what is shown, or older than what is being written: nothing was changed
 
 local image = ARGV[3]
-if not is_count(image) or #ARGV % 4 ~= 3 then
+if not is_count(image) or #ARGV % 5 ~= 3 then
   return nonsense('image')
 end
 local tiers, fields, seen = {}, {}, {}
-for i = 4, #ARGV, 4 do
-  local tier, capacity, sold, limit = unpack(ARGV, i, i + 3)
-  if not is_name(tier) or seen[tier] or not is_count(capacity) or not is_count(sold) then
+for i = 4, #ARGV, 5 do
+  local tier, capacity, sold, returned, limit = unpack(ARGV, i, i + 4)
+  if not is_name(tier) or seen[tier] then
     return nonsense('tier')
+  elseif not is_count(capacity) or not is_count(sold) or not is_count(returned) then
+    return nonsense('units')
   elseif limit ~= '' and not is_count(limit) then
     return nonsense('limit')
   end
   seen[tier] = true
   tiers[#tiers + 1] = tier
-  for shelf, units in pairs({ capacity = capacity, sold = sold, held = 0, pinned = 0 }) do
+  for shelf, units in pairs({ capacity = capacity, sold = sold, returned = returned, held = 0, pinned = 0 }) do
     fields[#fields + 1] = shelf .. ':' .. tier
     fields[#fields + 1] = units
   end

@@ -1,0 +1,243 @@
+//! Refunds on request: what may be given back, and what the news of one entails.
+//!
+//! Whoever asks for tickets' money has those tickets void from that moment: between the request and Stripe's word
+//! nobody shall get in on a ticket whose price is on its way back. A refund that fails makes them valid again. Units
+//! come back to the stock the other way round, only when the money has gone for good: a unit that was sold again could
+//! not be given back to its first buyer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::settle::applied;
+use super::{Book, Line, Moment};
+use crate::env::Timestamp;
+use crate::ledger::records::{REQUESTED, Refund, RefundNews, RefundRequest, RefundState, RefundWhat};
+use crate::ledger::{Applied, RefundAsked};
+use crate::order::{Order, State};
+use uuid::Uuid;
+
+/// A refund is asked about again after an eighth of its age: soon at first, and not a thousand times when Stripe waits
+/// for money for days.
+const PATIENCE: u32 = 8;
+/// Nor sooner than this after an answer that is none, and after one that says to wait.
+const SOONEST_UNANSWERED: Duration = Duration::from_secs(1);
+const SOONEST_PENDING: Duration = Duration::from_secs(3);
+/// But by then at the latest.
+const LATEST: Duration = Duration::from_secs(600);
+
+/// What a refund takes.
+struct Share {
+    amount: i64,
+    tickets: Vec<Uuid>,
+}
+
+impl Book {
+    /// Owes a buyer money.
+    pub fn request_refund(&mut self, at: Moment<'_>, asked: &RefundRequest) -> RefundAsked {
+        let known = self.refunds.values().find(|refund| refund.request == Some(asked.request)).cloned();
+        let order = self.orders.get(&asked.order).cloned();
+        match (known, order) {
+            (Some(refund), Some(order)) if is_the_same(&refund, asked) => {
+                RefundAsked::Replay { order: Box::new(order), refund: Box::new(refund) }
+            }
+            (Some(_), _) => RefundAsked::Conflict,
+            (None, None) => RefundAsked::Unknown,
+            (None, Some(order)) => match share(&order, &asked.what) {
+                Ok((share, payment_intent)) => self.owe_refund(at, order, asked, share, payment_intent),
+                Err(refusal) => refusal,
+            },
+        }
+    }
+
+    fn owe_refund(
+        &mut self,
+        at: Moment<'_>,
+        mut order: Order,
+        asked: &RefundRequest,
+        share: Share,
+        payment_intent: String,
+    ) -> RefundAsked {
+        let refund = Refund {
+            id: at.env.uuid_v7(),
+            order: order.id,
+            payment_intent,
+            amount: share.amount,
+            currency: order.currency,
+            reason: REQUESTED.to_owned(),
+            request: Some(asked.request),
+            asked: asked.what.to_string(),
+            note: asked.note.clone(),
+            restock: asked.restock,
+            spent_keys: 0,
+            ask_at: at.now,
+            state: RefundState::Owed,
+            stripe_id: None,
+            created_at: at.now,
+        };
+        self.put_refund(refund.clone());
+        order.refunding += refund.amount;
+        for ticket in order.tickets.iter_mut().filter(|ticket| share.tickets.contains(&ticket.id)) {
+            ticket.voided_by = Some(refund.id);
+            self.changes.voided.insert(ticket.id, ticket.voided_by);
+        }
+        let order = self.put(at, order, Some(State::Paid));
+        let (amount, currency, voided) = (refund.amount, refund.currency, share.tickets.len());
+        let mut note = format!("{amount} {currency}, {voided} tickets void");
+        if let Some(reason) = &refund.note {
+            note = format!("{note}: {reason}");
+        }
+        self.audit(at, &order, Line::new("refund_requested", &asked.by).note(note));
+        RefundAsked::New { order: Box::new(order), refund: Box::new(refund) }
+    }
+
+    /// Records what was learned of a refund.
+    pub fn record_refund(&mut self, at: Moment<'_>, id: Uuid, news: &RefundNews) -> Applied {
+        let Some(order) = self.orders.get(&id).cloned() else { return Applied::Unknown };
+        let known = self.refunds.get(&news.refund).filter(|refund| refund.order == id).cloned();
+        let Some(mut refund) = known else { return Applied::Refused(Box::new(order)) };
+        let was = refund.state;
+        let to = match (was, news.state) {
+            (RefundState::Owed, to) => to,
+            (RefundState::Pending, RefundState::Owed) => RefundState::Pending,
+            (RefundState::Pending, to) => to,
+            // A bank may return the money of a refund that looked done: https://docs.stripe.com/refunds#failed-refunds
+            (RefundState::Succeeded, RefundState::Failed) => RefundState::Failed,
+            (RefundState::Succeeded | RefundState::Failed, _) => return applied(order, false),
+        };
+        refund.state = to;
+        refund.stripe_id = news.stripe_id.clone().or(refund.stripe_id);
+        refund.spent_keys += u32::from(news.spends_key);
+        refund.ask_at = next_look(&refund, at.now, news.spends_key);
+        self.put_refund(refund.clone());
+        if was == to {
+            return applied(order, false);
+        }
+        let order = if refund.is_requested() { self.moved_money(at, order, &refund, was) } else { order };
+        let what = match to {
+            RefundState::Owed => "refund_owed",
+            RefundState::Pending => "refund_pending",
+            RefundState::Succeeded => "refund_succeeded",
+            RefundState::Failed => "refund_failed",
+        };
+        let note = news.note.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let line = Line::new(what, "worker").note(format!("{} {}{note}", refund.amount, refund.currency));
+        self.audit(at, &order, line);
+        applied(order, true)
+    }
+
+    /// What the new state of a refund on request means for its order.
+    fn moved_money(&mut self, at: Moment<'_>, mut order: Order, refund: &Refund, was: RefundState) -> Order {
+        match refund.state {
+            RefundState::Owed | RefundState::Pending => return order,
+            RefundState::Succeeded => {
+                order.refunding -= refund.amount;
+                order.refunded += refund.amount;
+                self.owe(at, &order, "mail.refunded");
+                if refund.restock {
+                    self.restock(&order, refund.id);
+                }
+            }
+            RefundState::Failed => {
+                if was == RefundState::Succeeded {
+                    order.refunded -= refund.amount;
+                } else {
+                    order.refunding -= refund.amount;
+                }
+                // Units that are for sale again may have another owner by now.
+                if !(refund.restock && was == RefundState::Succeeded) {
+                    for ticket in order.tickets.iter_mut().filter(|ticket| ticket.voided_by == Some(refund.id)) {
+                        ticket.voided_by = None;
+                        self.changes.voided.insert(ticket.id, None);
+                    }
+                }
+            }
+        }
+        self.put(at, order, Some(State::Paid))
+    }
+
+    /// The units of a refund's tickets can be sold again. The limit per customer still counts them: it is about what
+    /// somebody bought.
+    fn restock(&mut self, order: &Order, refund: Uuid) {
+        let mut units: BTreeMap<&str, u32> = BTreeMap::new();
+        for ticket in order.tickets.iter().filter(|ticket| ticket.voided_by == Some(refund)) {
+            *units.entry(&ticket.tier).or_default() += 1;
+        }
+        let Some(page) = self.sales.get_mut(&order.sale) else { return };
+        for (tier, units) in units {
+            let key = (order.sale.clone(), tier.to_owned());
+            let committed = page.committed.entry(tier.to_owned()).or_default();
+            *committed = committed.saturating_sub(units);
+            *page.returned.entry(tier.to_owned()).or_default() += units;
+            *self.changes.committed.entry(key.clone()).or_default() -= i64::from(units);
+            *self.changes.returned.entry(key).or_default() += units;
+        }
+    }
+
+    pub(super) fn put_refund(&mut self, refund: Refund) {
+        let id = refund.id;
+        let new = self.refunds.insert(id, refund).is_none();
+        self.changes.refunds.entry(id).or_insert(new);
+    }
+}
+
+/// What a request takes of an order, and from which payment; or why it cannot.
+fn share(order: &Order, what: &RefundWhat) -> Result<(Share, String), RefundAsked> {
+    let payment_intent = match &order.payment_intent {
+        _ if order.state != State::Paid => return Err(RefundAsked::NotPaid(Box::new(order.clone()))),
+        // It cost nothing.
+        None => return Err(RefundAsked::TooMuch { left: 0 }),
+        Some(payment_intent) => payment_intent.clone(),
+    };
+    let left = order.refundable();
+    let mut share = match what {
+        RefundWhat::All if left == 0 => return Err(RefundAsked::TooMuch { left }),
+        RefundWhat::All => Share { amount: left, tickets: Vec::new() },
+        RefundWhat::Amount(amount) => Share { amount: *amount, tickets: Vec::new() },
+        RefundWhat::Tickets(tickets) => price_of(order, tickets)?,
+    };
+    if share.amount <= 0 {
+        return Err(RefundAsked::NotPositive);
+    }
+    if share.amount > left {
+        return Err(RefundAsked::TooMuch { left });
+    }
+    if share.amount == left {
+        // Nobody gets in on an order that was given back as a whole.
+        share.tickets = order.valid_tickets().map(|ticket| ticket.id).collect();
+    }
+    Ok((share, payment_intent))
+}
+
+fn price_of(order: &Order, tickets: &[Uuid]) -> Result<Share, RefundAsked> {
+    let mut share = Share { amount: 0, tickets: tickets.to_vec() };
+    share.tickets.sort_unstable();
+    share.tickets.dedup();
+    for id in &share.tickets {
+        let ticket = order.tickets.iter().find(|ticket| ticket.id == *id).ok_or(RefundAsked::UnknownTicket(*id))?;
+        if ticket.voided_by.is_some() {
+            return Err(RefundAsked::VoidTicket(*id));
+        }
+        let item = order.items.iter().find(|item| item.tier == ticket.tier);
+        share.amount = share.amount.saturating_add(item.map_or(0, |item| item.amount));
+    }
+    Ok(share)
+}
+
+fn is_the_same(refund: &Refund, asked: &RefundRequest) -> bool {
+    refund.order == asked.order
+        && refund.asked == asked.what.to_string()
+        && refund.note == asked.note
+        && refund.restock == asked.restock
+}
+
+/// When Stripe is asked next.
+fn next_look(refund: &Refund, now: Timestamp, at_once: bool) -> Timestamp {
+    let soonest = match refund.state {
+        RefundState::Owed if at_once => return now,
+        RefundState::Owed => SOONEST_UNANSWERED,
+        RefundState::Pending => SOONEST_PENDING,
+        RefundState::Succeeded | RefundState::Failed => return refund.ask_at,
+    };
+    let age = now.since(refund.created_at);
+    now.plus((age / PATIENCE).clamp(soonest, LATEST))
+}

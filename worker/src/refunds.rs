@@ -1,0 +1,103 @@
+//! Refunds: what is owed is sent, what is pending is asked about, until Stripe says that it is done or cannot be done.
+//!
+//! A refund is never sent under a second key while the first one may have moved the money: Stripe would give a part of
+//! an order back as often as it is asked to. So when a key is of no more use, because a 500 is stored under it or Stripe
+//! may have forgotten it, the refund is looked for by our name for it first.
+
+use shared::ledger::{Applied, Refund, RefundNews, RefundState};
+use shared::stripe::{FoundRefund, Refunded, Refusal};
+
+use crate::{Context, RESEND_FOR, settle};
+
+/// Sends or asks about what is due, so many at most; how many of them have moved.
+///
+/// # Errors
+/// A reason, when something could not be reached.
+pub async fn send_due(ctx: &Context, most: u32) -> Result<u64, String> {
+    let mut moved = 0;
+    for refund in ctx.ledger.due_refunds(most).await.map_err(|error| error.to_string())? {
+        moved += u64::from(send(ctx, &refund).await?);
+    }
+    Ok(moved)
+}
+
+async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
+    let answer = match (&refund.stripe_id, refund.state) {
+        (Some(stripe_id), RefundState::Pending) => ctx.stripe.retrieve_refund(stripe_id).await,
+        _ => ask_for(ctx, refund).await?,
+    };
+    shared::crash::point("after_refund_answer");
+    let news = |state, stripe_id| RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key: false };
+    let news = match answer {
+        Refunded::Succeeded { refund, .. } => news(RefundState::Succeeded, Some(refund)),
+        Refunded::Pending { refund, .. } => news(RefundState::Pending, Some(refund)),
+        Refunded::Failed { refund, reason } => {
+            RefundNews { note: Some(reason), ..news(RefundState::Failed, Some(refund)) }
+        }
+        // Money that came by mistake went back as a whole; a part that somebody asked for was not among what is gone.
+        Refunded::Already if !refund.is_requested() => news(RefundState::Succeeded, None),
+        Refunded::Already => RefundNews {
+            note: Some("all of it had gone back on another way".into()),
+            ..news(RefundState::Failed, None)
+        },
+        Refunded::NoBalance { reason } => {
+            tracing::error!(order = %refund.order, reason, "the balance at Stripe is too small for a refund that is owed");
+            RefundNews { spends_key: true, ..news(RefundState::Owed, None) }
+        }
+        Refunded::Refused { reason, kind: Refusal::Configuration } => {
+            tracing::error!(reason, "Stripe refuses our key: no refund can work until it is mended");
+            return Ok(false);
+        }
+        // What is pending exists; that it cannot be read says nothing about the money.
+        Refunded::Refused { reason, .. } if refund.state == RefundState::Pending => {
+            tracing::error!(order = %refund.order, reason, "Stripe does not tell of a refund that it has");
+            news(RefundState::Owed, None)
+        }
+        Refunded::Refused { reason, .. } => {
+            tracing::error!(order = %refund.order, reason, "Stripe refuses a refund that is owed");
+            RefundNews { note: Some(reason), ..news(RefundState::Failed, None) }
+        }
+        Refunded::Throttled { .. } | Refunded::Unknown { .. } => news(RefundState::Owed, None),
+    };
+    record(ctx, refund, news).await
+}
+
+/// Sends a refund under its key, unless that key can tell nothing any more.
+async fn ask_for(ctx: &Context, refund: &Refund) -> Result<Refunded, String> {
+    let forgotten = ctx.ledger.now().since(refund.created_at) > RESEND_FOR;
+    if forgotten && let Some(answer) = found(ctx, refund).await {
+        return Ok(answer);
+    }
+    let send = async |key: String| ctx.stripe.refund(&refund.payment_intent, refund.amount, refund.id, &key).await;
+    let answer = send(refund.idempotency_key()).await;
+    if !matches!(answer, Refunded::Unknown { replayed: true, .. }) {
+        return Ok(answer);
+    }
+    if let Some(answer) = found(ctx, refund).await {
+        return Ok(answer);
+    }
+    // It was not made: the next key is noted before it is used, so that a process which dies here loses none.
+    let (id, state) = (refund.id, RefundState::Owed);
+    let news = RefundNews { refund: id, state, stripe_id: None, note: None, spends_key: true };
+    ctx.ledger.record_refund(refund.order, news).await.map_err(|error| error.to_string())?;
+    Ok(send(Refund { spent_keys: refund.spent_keys + 1, ..refund.clone() }.idempotency_key()).await)
+}
+
+/// What became of a refund that may have been made; `None` when it was not.
+async fn found(ctx: &Context, refund: &Refund) -> Option<Refunded> {
+    match ctx.stripe.find_refund(&refund.payment_intent, refund.id).await {
+        FoundRefund::Yes(refunded) => Some(refunded),
+        FoundRefund::No => None,
+        FoundRefund::Unknown { reason } => Some(Refunded::Unknown { reason, replayed: false }),
+    }
+}
+
+async fn record(ctx: &Context, refund: &Refund, news: RefundNews) -> Result<bool, String> {
+    let state = news.state;
+    let applied = ctx.ledger.record_refund(refund.order, news).await.map_err(|error| error.to_string())?;
+    let Applied::Order { order, changed: true, .. } = applied else { return Ok(false) };
+    tracing::info!(order = %order.id, refund = %refund.id, state = state.as_str(), "refund");
+    metrics::counter!("refunds_total", "reason" => refund.reason.clone(), "state" => state.as_str()).increment(1);
+    settle::show(ctx, &order).await?;
+    Ok(true)
+}
