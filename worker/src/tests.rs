@@ -5,12 +5,14 @@
 //! [`walk`] leaves all of that to chance, and checks the invariants after every step.
 
 mod answers;
+mod authentication;
 mod buyers;
 mod deaths;
 mod faults;
 mod losing;
 mod stripe;
 mod sweeping;
+mod two_tabs;
 mod walk;
 mod webhooks;
 mod world;
