@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 23] = [
+pub const SETTINGS: [(&str, &str, &str); 24] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -46,6 +46,11 @@ pub const SETTINGS: [(&str, &str, &str); 23] = [
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
     ("SANDBOX_RATE_LIMIT", "", "requests a second and endpoint that the sandbox allows; no limit when not set"),
     ("RETRY_SECONDS", "120", "after a decline the buyer has at least this long to try another card"),
+    (
+        "AUTHENTICATE_SECONDS",
+        "300",
+        "how long the buyer has to pass the bank's challenge (3-D Secure), also beyond ORDER_SECONDS",
+    ),
     ("ORDER_SECONDS", "900", "bound on the whole time that an order may wait for its buyer"),
     ("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-For counts, comma-separated"),
     ("LIMIT_LOOPBACK", "false", "apply the limits per client address to loopback addresses, too"),
@@ -123,6 +128,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// See [`crate::ledger::book::Terms::retry`].
     pub retry: Duration,
+    /// See [`crate::ledger::book::Terms::authenticate`].
+    pub authenticate: Duration,
     /// See [`crate::ledger::book::Terms::order`].
     pub order: Duration,
     /// Proxies whose word about the client's address counts.
@@ -251,6 +258,7 @@ impl Settings {
                 rate_limit: r.parsed("SANDBOX_RATE_LIMIT", "a number").filter(|rate| *rate > 0),
             },
             retry: Duration::from_secs(r.parsed("RETRY_SECONDS", seconds).unwrap_or(0)),
+            authenticate: Duration::from_secs(r.parsed("AUTHENTICATE_SECONDS", seconds).unwrap_or(0)),
             order: Duration::from_secs(r.parsed("ORDER_SECONDS", seconds).unwrap_or(0)),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses, comma-separated"),
             limit_loopback: r.parsed("LIMIT_LOOPBACK", "true or false").unwrap_or(false),
@@ -288,7 +296,7 @@ impl Settings {
     /// How long orders may wait.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms { retry: self.retry, order: self.order }
+        Terms { retry: self.retry, authenticate: self.authenticate, order: self.order }
     }
 
     /// What cannot be seen from the form of a single value.

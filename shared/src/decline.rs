@@ -157,7 +157,7 @@ impl FromStr for DeclineClass {
 }
 
 impl Decline {
-    /// What became of a payment that was canceled because the cardholder could not be asked.
+    /// What became of a payment that was canceled while the cardholder was asked to authenticate.
     #[must_use]
     pub fn canceled() -> Self {
         Self { class: DeclineClass::AuthenticationRequired, may_retry: true, raw: None }

@@ -64,6 +64,57 @@ impl Job for ProcessResponse {
     }
 }
 
+/// Ask Stripe how far the buyer has come with strong authentication (3-D Secure).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum Authentication {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// The order.
+        order: Uuid,
+        /// The attempt's number.
+        attempt: u32,
+        /// Why to ask.
+        cause: Cause,
+    },
+}
+
+/// Why Stripe is asked about a payment that waits for its buyer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The page says that the buyer is done: asked once.
+    Asked,
+    /// The buyer wants to pay with another card: what is still open is canceled.
+    GivenUp,
+    /// Nothing was heard for a while: asked now and then until the order has moved on.
+    Silence,
+}
+
+impl Authentication {
+    /// The job for an order's current attempt.
+    #[must_use]
+    pub fn of(order: &Order, cause: Cause) -> Self {
+        Self::V1 { order: order.id, attempt: order.attempt, cause }
+    }
+}
+
+impl Job for Authentication {
+    const QUEUE: &'static str = "authentication";
+
+    /// Each cause has its own: who gives up must not wait for the next look of the sweep.
+    fn key(&self) -> String {
+        let Self::V1 { order, attempt, cause } = self;
+        let cause = match cause {
+            Cause::Asked => "asked",
+            Cause::GivenUp => "given_up",
+            Cause::Silence => "silence",
+        };
+        format!("{order}:{attempt}:{cause}")
+    }
+}
+
 /// See to a webhook event that is in the inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "v")]
@@ -107,6 +158,10 @@ mod tests {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!((text.as_str(), event.key().as_str()), (r#"{"v":"1","event":"evt_1"}"#, "evt_1"));
         assert_eq!(serde_json::from_str::<Webhook>(&text).unwrap(), event);
+        let job = Authentication::V1 { order: Uuid::nil(), attempt: 1, cause: Cause::GivenUp };
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(text, r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"cause":"given_up"}"#);
+        assert_eq!(job.key(), "00000000-0000-0000-0000-000000000000:1:given_up");
         let text = concat!(
             r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"#,
             r#""outcome":{"outcome":"processing","payment_intent":"pi_1"}}"#

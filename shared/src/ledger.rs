@@ -86,6 +86,11 @@ pub enum Left {
     },
     /// Waiting for a buyer whose time is over.
     Due,
+    /// At strong authentication, unchanged since a time.
+    Authenticating {
+        /// Last changed before this.
+        since: Timestamp,
+    },
     /// Closing, unchanged since a time.
     Closing {
         /// Last changed before this.

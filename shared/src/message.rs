@@ -1,5 +1,7 @@
 //! What the room is told: the shapes of the public contract, version 1. Pure; outside clients rely on every name.
 
+use std::fmt;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -55,9 +57,15 @@ struct DeclineView {
     retry_in_ms: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 struct ActionView<'a> {
     client_secret: &'a str,
+}
+
+impl fmt::Debug for ActionView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActionView(…)")
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -101,7 +109,7 @@ impl<'a> OrderView<'a> {
                 message: decline.class.message(),
                 retry_in_ms: (order.state == State::Declined && order.attempt < MOST_ATTEMPTS).then_some(0),
             }),
-            action: order.client_secret.as_deref().map(|client_secret| ActionView { client_secret }),
+            action: order.client_secret.as_ref().map(|secret| ActionView { client_secret: secret.expose() }),
             queue: place.filter(|_| order.state.is_in_queue()),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
             refunded: order.refunded,

@@ -56,7 +56,7 @@ pub struct Order {
     /// Stripe's id of the successful charge (`ch_…`).
     pub charge: Option<String>,
     /// What the page needs for `handleNextAction`, while strong authentication is asked for.
-    pub client_secret: Option<String>,
+    pub client_secret: Option<ClientSecret>,
     /// Why the current attempt was declined.
     pub decline: Option<Decline>,
     /// While closing: where from, and what it becomes when Stripe says that it cannot be paid any more.
@@ -164,6 +164,31 @@ impl fmt::Debug for StoredRequest {
     }
 }
 
+/// Lets its holder finish one payment (3-D Secure); for the shopper's own page and nobody else, hence not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientSecret(String);
+
+impl ClientSecret {
+    /// Takes the secret out of Stripe's answer.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself; not for logs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(…)")
+    }
+}
+
 /// What Stripe was seen to say about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -184,7 +209,7 @@ pub enum Outcome {
         /// The PaymentIntent.
         payment_intent: String,
         /// For the page's `handleNextAction`.
-        client_secret: String,
+        client_secret: ClientSecret,
     },
     /// The bank takes its time; a webhook will tell.
     Processing {
@@ -285,5 +310,15 @@ mod tests {
             note: None,
         };
         assert!(!format!("{attempt:?} {request:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_client_secret_goes_with_its_job_and_is_not_shown() {
+        let client_secret = ClientSecret::new("pi_1_secret_x");
+        let outcome = Outcome::RequiresAction { payment_intent: "pi_1".into(), client_secret };
+        assert!(!format!("{outcome:?}").contains("secret_x"));
+        let job = serde_json::to_string(&outcome).unwrap();
+        assert!(job.contains(r#""client_secret":"pi_1_secret_x""#), "{job}");
+        assert_eq!(serde_json::from_str::<Outcome>(&job).unwrap(), outcome);
     }
 }

@@ -16,7 +16,6 @@
 //! **Invariant:** neither keys, tokens, client secrets nor mail addresses reach a log line, a reason or a `Debug`
 //! text. Stripe's own error messages quote them, so reasons are made of Stripe's machine words and its `Request-Id`.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,7 +34,7 @@ mod intent;
 mod request;
 pub mod webhook;
 
-pub use crate::order::StoredRequest;
+pub use crate::order::{ClientSecret, StoredRequest};
 pub use client::HttpStripe;
 pub use http::ClientError;
 pub use request::{
@@ -148,31 +147,6 @@ pub struct Payment {
     /// The attempt that made the PaymentIntent, by its metadata; not the one that was paid, for confirming cannot
     /// change metadata.
     pub made_by_attempt: Option<u32>,
-}
-
-/// Lets its holder finish one payment; written to the shopper's own room and nowhere else.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClientSecret(String);
-
-impl ClientSecret {
-    /// Takes the secret out of Stripe's answer.
-    #[must_use]
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientSecret(…)")
-    }
 }
 
 /// What a search for an order's payments gave.

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod assets;
+pub mod authentication;
 pub mod catalogue;
 pub mod charges;
 pub mod connection;
@@ -59,6 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/api/orders", get(orders::list))
         .route("/api/orders/{order}", get(orders::show))
         .route("/api/orders/{order}/refunds", post(refunds::create))
+        .route("/api/orders/{order}/refresh", post(authentication::refresh))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     // Stripe has neither cookie nor token: what it sends is believed by its signature.

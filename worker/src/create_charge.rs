@@ -30,7 +30,7 @@ pub(crate) enum Step {
     Settle(Outcome),
     /// Send the same again.
     Again { after: Option<Duration>, reason: String },
-    /// It waits for what this shop does not offer: it has to be canceled, and is then told as this decline.
+    /// It may be paid and should not be: it has to be canceled, and is then told as this decline.
     CallOff { payment_intent: String, decline: Decline },
     /// Sending again would tell nothing new: look the payment up.
     LookUp,
@@ -119,8 +119,9 @@ pub(crate) async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked:
 pub(crate) fn step(order: &Order, answer: Answer) -> Step {
     match answer {
         Answer::Succeeded(payment) => Step::Settle(succeeded(order, payment)),
-        // Strong authentication cannot be offered yet: the payment is canceled, and only then told as declined.
-        Answer::RequiresAction { payment_intent, .. } => Step::CallOff { payment_intent, decline: Decline::canceled() },
+        Answer::RequiresAction { payment_intent, client_secret } => {
+            Step::Settle(Outcome::RequiresAction { payment_intent, client_secret })
+        }
         Answer::NotStarted { payment_intent } => Step::CallOff { payment_intent, decline: not_charged() },
         Answer::Processing { payment_intent } => Step::Settle(Outcome::Processing { payment_intent }),
         // Refused before a card was tried: the PaymentIntent of an earlier attempt is still the order's.

@@ -4,6 +4,7 @@
 //! server, so a test or a simulation can step them one by one. [`run`] is the adapter that puts them under apalis.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod authentication;
 pub mod budget;
 pub mod create_charge;
 pub mod process;
@@ -61,6 +62,8 @@ pub struct Patience {
     pub owed: Duration,
     /// An order that is closing is asked about at Stripe again after this long.
     pub closing: Duration,
+    /// Of a buyer at strong authentication nothing was heard for this long: Stripe is asked, and again after as long.
+    pub authentication: Duration,
     /// A pin whose order never reached the ledger is freed after this long: twice the accept timeout.
     pub orphan: Duration,
     /// A webhook event that is not handled is queued again after this long: its push had its time.
@@ -70,7 +73,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { owed: secs(60), closing: secs(5), orphan: secs(10), inbox: secs(5) }
+        Self { owed: secs(60), closing: secs(5), authentication: secs(60), orphan: secs(10), inbox: secs(5) }
     }
 }
 

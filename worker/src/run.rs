@@ -8,6 +8,7 @@ use apalis::prelude::Monitor;
 use shared::queue::worker::{WorkerOptions, register};
 use tokio_util::sync::CancellationToken;
 
+use crate::authentication::authentication;
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
 use crate::webhook::webhook;
@@ -39,7 +40,9 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     let responses = worker(options.concurrency);
     let monitor = register(monitor, queue.clone(), env.clone(), responses, ctx.clone(), process_response);
     let events = worker(options.concurrency);
-    let monitor = register(monitor, queue, env, events, ctx, webhook);
+    let monitor = register(monitor, queue.clone(), env.clone(), events, ctx.clone(), webhook);
+    let authentications = worker(options.concurrency);
+    let monitor = register(monitor, queue, env, authentications, ctx, authentication);
     monitor
         .run_with_signal(async move {
             shutdown.cancelled().await;

@@ -13,7 +13,7 @@ use shared::queue::{DeadJob, Job, NewJob, Pushed};
 use shared::stock::{LonePin, keeper};
 use shared::stripe::Answer;
 
-use crate::{Context, cancel_key, refunds, settle, webhook};
+use crate::{Context, authentication, cancel_key, refunds, settle, webhook};
 
 /// Things that one part does in one round.
 const BATCH: u32 = 500;
@@ -59,6 +59,7 @@ pub async fn round(ctx: &Context) {
     counted("owed", queue_owed(ctx, ctx.patience.owed, BATCH).await);
     counted("inbox", queue_events(ctx).await);
     counted("dead_letters", raise_dead_letters(ctx).await);
+    counted("authentication", authentication::ask_after_silence(ctx).await);
     counted("due", close_due(ctx).await);
     counted("closing", finish_closing(ctx).await);
     counted("refunds", refunds::send_due(ctx, BATCH_AT_STRIPE).await);

@@ -5,6 +5,7 @@
 //! [`walk`] leaves all of that to chance, and checks the invariants after every step.
 
 mod answers;
+mod authentication;
 mod buyers;
 mod deaths;
 mod faults;
@@ -13,6 +14,7 @@ mod refunds;
 mod stripe;
 mod sweeping;
 mod till;
+mod two_tabs;
 mod walk;
 mod webhooks;
 mod world;

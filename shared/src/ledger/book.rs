@@ -28,13 +28,17 @@ use crate::sale::{Item, MOST_CAPACITY, PricedItem, Sale};
 pub struct Terms {
     /// After a decline the buyer has at least this long.
     pub retry: Duration,
+    /// At strong authentication (3-D Secure) the buyer has this long, also when that goes beyond `order`: an order may
+    /// have waited its turn for most of that time. No attempt begins after it, so that it goes beyond by this much only.
+    pub authenticate: Duration,
     /// But the whole order not longer than this, and the length of its sale's holds.
     pub order: Duration,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { retry: Duration::from_secs(120), order: Duration::from_secs(900) }
+        let secs = Duration::from_secs;
+        Self { retry: secs(120), authenticate: secs(300), order: secs(900) }
     }
 }
 

@@ -269,6 +269,7 @@ fn is_left(order: &Order, what: Left, now: Timestamp) -> bool {
             matches!(order.state, State::Declined | State::RequiresAction)
                 && order.expires_at.is_some_and(|expires| expires <= now)
         }
+        Left::Authenticating { since } => order.state == State::RequiresAction && order.updated_at < since,
         Left::Closing { since } => order.state == State::Closing && order.updated_at < since,
     }
 }

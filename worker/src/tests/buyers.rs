@@ -1,4 +1,4 @@
-//! Declined cards, other cards, strong authentication, and buyers who go away.
+//! Declined cards, other cards, and buyers who go away.
 
 use std::time::Duration;
 
@@ -110,37 +110,6 @@ fn no_card_can_be_tried_while_the_order_closes() {
     w.live(Duration::from_secs(60));
     assert!(matches!(w.pay_again(&order, "tok_visa_3"), Some(Accepted::Ended(_))));
     assert_eq!((w.state(&order), w.stripe.paid(order.order), w.counts()), (State::Expired, 0, (1, 0, 0)));
-}
-
-#[test]
-fn strong_authentication_is_canceled_and_told_as_a_decline_and_the_next_card_has_a_new_payment() {
-    let w = World::new(1);
-    let order = w.buy("tok_action");
-    w.work();
-    assert_eq!((w.state(&order), w.stripe.intents(order.order)[0].status), (State::Declined, Status::Canceled));
-    assert_eq!(w.told(order.order).unwrap()["decline"]["code"], "authentication_required");
-    w.pay_again(&order, "tok_action_2");
-    w.work();
-    assert_eq!(w.state(&order), State::Declined, "a second one is canceled too");
-    w.pay_again(&order, "tok_visa_3");
-    w.work();
-    assert_eq!((w.state(&order), w.stripe.intents(order.order).len()), (State::Paid, 3));
-    assert_eq!(w.stripe.paid(order.order), 1);
-}
-
-#[test]
-fn strong_authentication_is_not_told_before_stripe_has_canceled_it() {
-    for mood in [Mood::LostBefore, Mood::BrokenBefore, Mood::BrokenAfter] {
-        let w = World::new(1);
-        let order = w.buy("tok_action");
-        w.stripe.next(Call::Cancel, mood);
-        w.work();
-        assert_eq!(w.state(&order), State::Charging);
-        assert!(w.messages(order.order).is_empty());
-        w.pass_secs(30);
-        w.work();
-        assert_eq!((w.state(&order), w.stripe.intents(order.order)[0].status), (State::Declined, Status::Canceled));
-    }
 }
 
 #[test]

@@ -59,6 +59,11 @@ impl Faults {
         *self.rates.lock() = (fail, stop);
     }
 
+    /// What was scripted and has not happened never will.
+    pub(super) fn forget(&self) {
+        self.script.lock().clear();
+    }
+
     /// Whether everything that was scripted has happened.
     pub(super) fn all_happened(&self) -> bool {
         self.script.lock().is_empty()

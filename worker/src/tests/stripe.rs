@@ -63,6 +63,13 @@ pub(super) enum Status {
     Canceled,
 }
 
+/// A bank's question, as one tab shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Challenge {
+    payment_intent: String,
+    number: u32,
+}
+
 /// A payment intent.
 #[derive(Clone, Debug)]
 pub(super) struct Intent {
@@ -75,6 +82,8 @@ pub(super) struct Intent {
     pub(super) foreign: bool,
     created: Timestamp,
     attempt: u32,
+    /// How often the bank was asked to ask; only the last challenge can still be answered.
+    challenge: u32,
     amount: i64,
     currency: String,
 }
@@ -176,6 +185,32 @@ impl SmallStripe {
         if let Some(intent) = self.books.lock().intents.get_mut(id) {
             intent.become_(status);
         }
+    }
+
+    /// The challenge that a payment intent's buyer sees now, in whichever tab.
+    pub(super) fn challenge(&self, id: &str) -> Challenge {
+        let number = self.books.lock().intents[id].challenge;
+        Challenge { payment_intent: id.to_owned(), number }
+    }
+
+    /// A buyer answers a challenge: passed, or failed. One that is over is of no effect; whether this one was not.
+    pub(super) fn answer_challenge(&self, challenge: &Challenge, passed: bool) -> bool {
+        let mut books = self.books.lock();
+        let Some(intent) = books.intents.get_mut(&challenge.payment_intent) else { return false };
+        let open = intent.status == Status::Action && intent.challenge == challenge.number;
+        if open {
+            let failed = Status::Declined(DeclineClass::AuthenticationRequired);
+            intent.become_(if passed { Status::Succeeded } else { failed });
+        }
+        open
+    }
+
+    /// What no rule of Stripe's allows: a payment succeeds, though its challenge is over or it was canceled.
+    pub(super) fn pass_all_the_same(&self, id: &str) {
+        let mut books = self.books.lock();
+        let intent = books.intents.get_mut(id).unwrap();
+        intent.become_(Status::Succeeded);
+        intent.foreign = true;
     }
 
     /// Somebody pays for an order on another way: a payment that our worker did not ask for.
@@ -346,6 +381,7 @@ impl Books {
             foreign: false,
             created,
             attempt,
+            challenge: 0,
             amount,
             currency: currency.to_owned(),
         };
@@ -381,7 +417,10 @@ impl Books {
             match card.as_str() {
                 "visa" => intent.become_(Status::Succeeded),
                 "declined" => intent.become_(Status::Declined(DeclineClass::InsufficientFunds)),
-                "action" => intent.become_(Status::Action),
+                "action" => {
+                    intent.challenge += 1;
+                    intent.become_(Status::Action);
+                }
                 "processing" => intent.become_(Status::Processing),
                 "blank" => intent.become_(Status::Blank),
                 "cheap" => {

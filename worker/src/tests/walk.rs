@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use shared::decline::DeclineClass;
 use shared::env::Seeded;
-use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
+use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::{Change, Ledger as _};
 use shared::order::{MOST_ATTEMPTS, Order, Outcome, State};
 use shared::queue::{Delivery, Finish, Job};
@@ -82,7 +82,8 @@ impl Walk {
             27..=49 => self.take_job(CreateCharge::QUEUE),
             50..=63 => self.take_job(ProcessResponse::QUEUE),
             64..=65 => self.hear_of_a_payment(),
-            66..=67 => self.take_job(Webhook::QUEUE),
+            66 => self.take_job(Webhook::QUEUE),
+            67 => self.take_job(Authentication::QUEUE),
             68..=76 => self.go_on(),
             77..=78 => self.kill(),
             79..=85 => self.start_sweep(),
@@ -120,7 +121,12 @@ impl Walk {
         if self.work.iter().any(|(_, work)| matches!(work, Work::Page(order, _) if *order == purchase.order)) {
             return;
         }
-        let declined = self.order(purchase.order).is_some_and(|order| order.state == State::Declined);
+        let known = self.order(purchase.order);
+        if let Some(order) = known.as_ref().filter(|order| order.state == State::RequiresAction) {
+            let cause = [Cause::Asked, Cause::GivenUp][usize::from(self.roll(3) == 0)];
+            self.world.push(&Authentication::of(order, cause));
+        }
+        let declined = known.is_some_and(|order| order.state == State::Declined);
         let token = if declined { self.token() } else { purchase.token.clone() };
         let purchase = Purchase { token, ..purchase };
         for known in self.purchases.iter_mut().filter(|known| known.order == purchase.order) {
@@ -177,6 +183,10 @@ impl Walk {
 
     fn bank_decides(&mut self) {
         let intents = self.world.stripe.all();
+        if let Some(intent) = self.pick(&intents) {
+            let challenge = self.world.stripe.challenge(&intent.id);
+            self.world.stripe.answer_challenge(&challenge, self.roll(3) > 0);
+        }
         let processing: Vec<_> = intents.iter().filter(|intent| intent.status == Status::Processing).collect();
         if let Some(intent) = self.pick(&processing) {
             let status = match self.roll(2) {

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::env::{Env, Seeded};
-use shared::jobs::{CreateCharge, ProcessResponse, Webhook};
+use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Created, InboxEvent, Ledger as _};
@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use super::faults::{Faults, Flaky, FlakyQueue};
 use super::stripe::SmallStripe;
+use crate::authentication::authentication;
 use crate::budget::Budget;
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
@@ -34,7 +35,7 @@ use crate::webhook::webhook;
 use crate::{Context, Patience, sweep};
 
 /// Every queue, in the order in which [`World::work`] looks.
-const QUEUES: [&str; 3] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE];
+const QUEUES: [&str; 4] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE, Authentication::QUEUE];
 /// The price of a unit, in minor units.
 pub(super) const PRICE: i64 = 2_500;
 /// How long a buyer may think.
@@ -166,6 +167,7 @@ impl World {
         let admitted = match delivery.lease.queue {
             CreateCharge::QUEUE => delivery.admit(CRASHES).map(|job| create_charge(ctx, job, info).boxed()),
             ProcessResponse::QUEUE => delivery.admit(CRASHES).map(|job| process_response(ctx, job, info).boxed()),
+            Authentication::QUEUE => delivery.admit(CRASHES).map(|job| authentication(ctx, job, info).boxed()),
             _ => delivery.admit(CRASHES).map(|job| webhook(ctx, job, info).boxed()),
         };
         admitted.unwrap_or_else(|dead| std::future::ready(dead).boxed())
@@ -202,6 +204,11 @@ impl World {
     /// Takes the next webhook event from the queue to its end.
     pub(super) fn heed(&self) -> Finish {
         self.step(Webhook::QUEUE)
+    }
+
+    /// What the web process does when a page says how far its buyer is.
+    pub(super) fn refresh(&self, purchase: &Purchase, cause: Cause) {
+        self.push(&Authentication::of(&self.order(purchase), cause));
     }
 
     /// Works off whatever can be delivered now.

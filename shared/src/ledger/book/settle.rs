@@ -46,6 +46,9 @@ impl Book {
         order.review = None;
         observe(&mut order, change);
         match duty {
+            Duty::GiveTime if to == State::RequiresAction => {
+                order.expires_at = Some(at.now.plus(self.terms.authenticate))
+            }
             Duty::GiveTime => order.expires_at = Some(self.deadline(at, &order)),
             Duty::Release => self.commit_units(&order, false),
             Duty::Issue => self.issue(at, &mut order),

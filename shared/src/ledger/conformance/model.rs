@@ -14,7 +14,7 @@ use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left, Refund, RefundAsked, RefundNews, RefundRequest,
     RefundState, RefundWhat,
 };
-use crate::order::{Attempt, Order, Outcome};
+use crate::order::{Attempt, ClientSecret, Order, Outcome};
 use crate::sale::PricedItem;
 
 /// What is done, to which order, and how: three small numbers, which shrink well.
@@ -99,7 +99,7 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         }
         7 => observe(declined()),
         8 if how.is_multiple_of(2) => {
-            observe(Outcome::RequiresAction { payment_intent, client_secret: "secret".into() })
+            observe(Outcome::RequiresAction { payment_intent, client_secret: ClientSecret::new("secret") })
         }
         8 => observe(Outcome::Processing { payment_intent }),
         9 => observe(Outcome::Canceled { payment_intent: Some(payment_intent) }),
@@ -248,7 +248,9 @@ async fn tell(ledger: &dyn Ledger, basket: &Basket) -> String {
         told += &format!("{refunds:?}\n");
     }
     let later = Timestamp(i64::MAX);
-    for what in [Left::Owed { since: later }, Left::Due, Left::Closing { since: later }] {
+    for what in
+        [Left::Owed { since: later }, Left::Due, Left::Closing { since: later }, Left::Authenticating { since: later }]
+    {
         let mut left: Vec<Uuid> = ledger.left(what, 100).await.unwrap().iter().map(|order| order.id).collect();
         left.sort_unstable();
         told += &format!("{what:?} {left:?}\n");

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{World, declined, succeeded, units};
 use crate::env::Timestamp;
 use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Left};
-use crate::order::{AttemptState, MOST_ATTEMPTS, Outcome, State};
+use crate::order::{AttemptState, ClientSecret, MOST_ATTEMPTS, Outcome, State};
 use crate::sale::PricedItem;
 
 pub(super) async fn a_purchase_is_accepted_claimed_and_paid(w: World) {
@@ -161,9 +161,13 @@ pub(super) async fn three_d_secure_keeps_what_the_page_needs_while_it_needs_it(w
     let w = w.selling(1, None).await;
     let order = w.new_order(&w.purchase(1)).await.id;
     w.claim(order, 1).await;
-    let asks = Outcome::RequiresAction { payment_intent: "pi_1".into(), client_secret: "pi_1_secret".into() };
+    let asks =
+        Outcome::RequiresAction { payment_intent: "pi_1".into(), client_secret: ClientSecret::new("pi_1_secret") };
     let waiting = w.observe(order, 1, asks).await;
-    assert_eq!((waiting.state, waiting.client_secret.as_deref()), (State::RequiresAction, Some("pi_1_secret")));
+    assert_eq!(
+        (waiting.state, waiting.client_secret.as_ref().map(ClientSecret::expose)),
+        (State::RequiresAction, Some("pi_1_secret"))
+    );
     assert_eq!(w.stored(order).await, waiting);
     let thinking = w.observe(order, 1, Outcome::Processing { payment_intent: "pi_1".into() }).await;
     assert_eq!((thinking.state, thinking.client_secret, thinking.expires_at), (State::Charging, None, None));
@@ -237,6 +241,11 @@ pub(super) async fn the_sweep_finds_what_was_left_behind(w: World) {
     assert!(left(Left::Closing { since: Timestamp(0) }, 10).await.is_empty());
     assert_eq!(left(Left::Due, 10).await, [due]);
     assert_ne!(due, waits);
+    assert!(left(Left::Authenticating { since: all }, 10).await.is_empty());
+    let asks = Outcome::RequiresAction { payment_intent: "pi_1".into(), client_secret: ClientSecret::new("s") };
+    let asked = w.observe(charging, 1, asks).await;
+    assert_eq!(left(Left::Authenticating { since: all }, 10).await, [charging]);
+    assert!(left(Left::Authenticating { since: asked.updated_at }, 10).await.is_empty(), "not yet");
 }
 
 /// An order whose last attempt was declined: its time is over at once.

@@ -97,6 +97,9 @@ pub(super) async fn left<C: ConnectionTrait>(
         Left::Due => Condition::all()
             .add(orders::Column::State.is_in(words(&[State::Declined, State::RequiresAction])))
             .add(orders::Column::ExpiresAt.lte(now.0)),
+        Left::Authenticating { since } => Condition::all()
+            .add(orders::Column::State.eq(State::RequiresAction.as_str()))
+            .add(orders::Column::UpdatedAt.lt(since.0)),
         Left::Closing { since } => Condition::all()
             .add(orders::Column::State.eq(State::Closing.as_str()))
             .add(orders::Column::UpdatedAt.lt(since.0)),

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::decline::Decline;
 use crate::env::Timestamp;
 use crate::ledger::{AuditEntry, InboxEvent, OutboxEntry, Refund, RefundState, SaleCounters};
-use crate::order::{Attempt, AttemptState, Closing, Order, State, Ticket};
+use crate::order::{Attempt, AttemptState, ClientSecret, Closing, Order, State, Ticket};
 use crate::sale::{PricedItem, Sale, Tier};
 use crate::stripe::StoredRequest;
 
@@ -132,7 +132,7 @@ pub(super) fn order_row(order: &Order) -> orders::Model {
         queue_number: order.queue_number,
         payment_intent: order.payment_intent.clone(),
         charge: order.charge.clone(),
-        client_secret: order.client_secret.clone(),
+        client_secret: order.client_secret.as_ref().map(|secret| secret.expose().to_owned()),
         decline_class: order.decline.as_ref().map(|decline| decline.class.as_str().to_owned()),
         decline_may_retry: order.decline.as_ref().map(|decline| decline.may_retry),
         decline_raw: order.decline.as_ref().and_then(|decline| decline.raw.clone()),
@@ -179,7 +179,7 @@ pub(super) fn order(row: orders::Model, items: Vec<PricedItem>, tickets: Vec<Tic
         queue_number: row.queue_number,
         payment_intent: row.payment_intent,
         charge: row.charge,
-        client_secret: row.client_secret,
+        client_secret: row.client_secret.map(ClientSecret::new),
         decline,
         closing,
         review: row.review,
