@@ -55,6 +55,7 @@ class Shop {
     outcome.addEventListener("again", () => this.again());
     outcome.addEventListener("restart", () => this.restart());
     outcome.addEventListener("confirm", () => this.confirm());
+    outcome.addEventListener("instead", () => this.paying.giveUp(this.step().order));
     this.draft.subscribe(() => this.changed());
     this.store.subscribe((state, message) => this.heard(message));
     everySecond(() => this.render());
@@ -92,6 +93,7 @@ class Shop {
     const { order } = this.step();
     if (order && !this.draft.read()) this.follow(order);
     if (order?.state === "requires_action") this.paying.confirm(order, { byItself: true });
+    if (order && this.paying.wantsAnotherCard(order)) this.again();
     this.render();
   }
 
@@ -168,9 +170,8 @@ class Shop {
   }
 
   confirm() {
-    const { order } = this.step();
     this.notices.set({ alert: null });
-    this.paying.confirm(order);
+    this.paying.confirm(this.step().order);
   }
 
   cardChanged() {

@@ -7,7 +7,7 @@ import "./elements/sale-order.js";
 import "./elements/sale-pay.js";
 import { el, setAttribute, setText, show } from "./dom.js";
 import { text } from "./messages.js";
-import { alertLine, statusLine } from "./notices.js";
+import { alertLine, phaseOf, statusLine } from "./notices.js";
 
 /** Which of the three steps at the top is current: the last only when there are tickets. */
 function progressOf({ name, order }) {
@@ -99,7 +99,7 @@ export class Stage {
     });
   }
 
-  #showOutcome({ step, sale, draft, now }) {
+  #showOutcome({ step, sale, draft, notices, now }) {
     const order = step.order ?? null;
     this.outcome.update({
       state: step.name === "sending" ? "sending" : (order?.state ?? "missing"),
@@ -107,6 +107,7 @@ export class Stage {
       id: step.id ?? draft?.order,
       sale,
       email: draft?.email,
+      bank: phaseOf(notices.bank, order),
       now,
     });
   }
