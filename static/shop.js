@@ -20,6 +20,7 @@ class Shop {
     this.connection = "connecting";
     this.retrying = null;
     this.queued = false;
+    this.bankAsked = false;
     this.store = createStore();
     this.draft = new Draft(browserStorage(), sale.slug);
     this.notices = new Notices(() => this.render());
@@ -210,6 +211,9 @@ class Shop {
       ...{ sale: this.sale, state: this.store.state, draft: this.draft.read() },
       ...{ notices: this.notices, connection: this.connection, cardError: this.card.error },
     });
+    const bankAsks = this.notices.bank?.phase === "open";
+    if (this.bankAsked && !bankAsks) this.stage.regainFocus();
+    this.bankAsked = bankAsks;
   }
 
   /** The hold ran out while the buyer was thinking; a payment under way is the server's. */

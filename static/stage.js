@@ -67,6 +67,12 @@ export class Stage {
     this.alert.classList.toggle("unseen", notices.alert === null);
   }
 
+  /** After a window over the page was closed: what had the focus before may be gone by now. */
+  regainFocus() {
+    const active = document.activeElement;
+    if (!active || active === document.body) this.#view?.heading.focus();
+  }
+
   /** Changes the view. The focus is moved only if what had it goes away. */
   #swap(view) {
     if (this.#view === view) return;
