@@ -5,6 +5,9 @@
 /** Charging, or about to: the outcome is on its way. */
 export const pending = new Set(["accepted", "charging"]);
 
+/** One question of the bank: the same order may be asked again, with another card. */
+export const questionOf = ({ id, version }) => `${id}.${version}`;
+
 /** States after which an order no longer counts for its buyer; a limit is about what was bought, refunded or not. */
 const ended = new Set(["expired", "canceled"]);
 

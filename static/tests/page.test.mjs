@@ -84,7 +84,8 @@ test("an alert is raised only where the buyer must act", () => {
     assert.equal(alert({ name: "order", order: order({ state }) }), "", state);
   }
   assert.match(alert({ name: "order", order: declined() }), /declined/);
-  assert.ok(alert({ name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) }));
+  const asked = { name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) };
+  assert.equal(alert(asked), text.alert.requires_action);
   assert.equal(alert({ name: "choose" }, "Choose again."), "Choose again.");
 });
 
