@@ -6,9 +6,12 @@
 
 mod answers;
 mod buyers;
+mod comparing;
 mod deaths;
+mod drifting;
 mod faults;
 mod losing;
+mod missing;
 mod stripe;
 mod sweeping;
 mod walk;

@@ -11,6 +11,7 @@ mod orders;
 mod pairs;
 mod records;
 mod sales;
+mod sweeps;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
@@ -67,6 +68,11 @@ pub fn stories() -> Vec<Story> {
         records::an_event_is_stored_once_and_handled_once,
         records::what_is_owed_to_the_outside_stays_until_it_is_done,
         records::money_that_came_too_late_goes_back_once,
+        sweeps::a_bookmark_is_where_it_was_put_last,
+        sweeps::handled_events_are_pruned_the_oldest_first_and_no_others,
+        sweeps::a_disagreement_is_one_row_until_it_is_settled,
+        sweeps::paid_orders_are_read_in_order_page_by_page,
+        sweeps::what_is_committed_moves_with_its_orders,
         crowd::two_hundred_buyers_of_fifty_units,
         crowd::a_crowd_cannot_pass_the_limit_together,
         crowd::one_order_sent_twice_at_once_is_new_once,

@@ -3,10 +3,11 @@
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::env::Timestamp;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, LedgerError, Prepare,
-    RefundState,
+    RefundState, Unmatched,
 };
 use crate::sale::Sale;
 
@@ -58,6 +59,17 @@ pub(super) enum Mark {
         state: RefundState,
         stripe_id: Option<String>,
     },
+    Bookmark {
+        name: String,
+        place: String,
+    },
+    Unmatched(Unmatched),
+    Matched(String),
+    /// Forgets handled events.
+    Prune {
+        before: Timestamp,
+        most: u32,
+    },
     /// Nothing, but by a transaction that could write.
     Ping,
 }
@@ -81,7 +93,8 @@ pub(super) enum Member {
     Claim(Box<Ask<Claim, Claimed>>),
     Apply(Box<Ask<(Uuid, Change), Applied>>),
     Events(Box<Ask<Vec<InboxEvent>, Vec<bool>>>),
-    Mark(Box<Ask<Mark, ()>>),
+    /// Answered with how many rows it met.
+    Mark(Box<Ask<Mark, u64>>),
     Create(Box<Ask<Sale, Created>>),
     Control(Box<Ask<Steering, Controlled>>),
     Epoch(Box<Ask<NewEpoch, Option<Image>>>),
