@@ -11,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     disk::{Disk, Line, Loaded, SavedAnswer},
-    model::{Charge, ConfirmationToken, Customer, Event, PaymentIntent, PaymentMethod, Refund, Token, WebhookEndpoint},
+    model::{Charge, ConfirmationToken, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Refund, Token, WebhookEndpoint},
     render::Render,
 };
 
@@ -132,11 +132,13 @@ macro_rules! tables {
             $(pub(crate) $field: Table<$kind>,)+
             sequence: AtomicU64,
             disk: Option<Disk>,
+            /// Seconds by which the sandbox's clock is ahead of the machine's; forgotten with the process.
+            ahead: AtomicI64,
         }
 
         impl Store {
             fn with(disk: Option<Disk>) -> Self {
-                Self { $($field: Table::default(),)+ sequence: AtomicU64::new(1), disk }
+                Self { $($field: Table::default(),)+ sequence: AtomicU64::new(1), disk, ahead: AtomicI64::new(0) }
             }
 
             fn load(&self, line: &Line) -> anyhow::Result<()> {
@@ -179,6 +181,7 @@ tables! {
     refunds: Refund;
     events: Event, at most EVENTS_MAX;
     webhook_endpoints: WebhookEndpoint;
+    disputes: Dispute;
 }
 
 /// Rows that become durable and visible together.
@@ -255,6 +258,16 @@ impl Store {
         Ok((store, answers))
     }
 
+    /// Seconds since the epoch, by the sandbox's own clock.
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second().saturating_add(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn forward(&self, seconds: u32) {
+        self.ahead.fetch_add(i64::from(seconds), Ordering::Relaxed);
+    }
+
     /// Makes a batch durable, then visible.
     ///
     /// # Errors
@@ -282,6 +295,7 @@ impl Store {
             disk.clear().await?;
         }
         self.clear_tables();
+        self.ahead.store(0, Ordering::Relaxed);
         Ok(())
     }
 

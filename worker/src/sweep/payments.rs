@@ -50,6 +50,8 @@ pub struct Comparison {
     /// What this comparison has raised.
     raised: HashSet<String>,
     stage: Stage,
+    /// The next one begins where this one ends.
+    in_turn: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Comparison {
     pub fn over(ctx: &Context, span: Duration) -> Self {
         let until = ctx.ledger.now();
         let stage = Stage::Listing { after: None };
-        Self { from: until.minus(span), until, seen: HashSet::new(), raised: HashSet::new(), stage }
+        Self { from: until.minus(span), until, seen: HashSet::new(), raised: HashSet::new(), stage, in_turn: false }
     }
 
     /// Begins the one whose turn it is: about what has happened since the last one, and an hour before.
@@ -82,7 +84,7 @@ impl Comparison {
         let last = ctx.ledger.bookmark(BOOKMARK).await.map_err(|error| error.to_string())?;
         let last = last.and_then(|at| at.parse().ok()).map(Timestamp);
         let span = last.map_or(FIRST, |last| ctx.ledger.now().since(last) + WINDOW);
-        Ok(Self::over(ctx, span.min(LONGEST)))
+        Ok(Self { in_turn: true, ..Self::over(ctx, span.min(LONGEST)) })
     }
 
     /// Does a bounded piece of it.
@@ -163,8 +165,10 @@ impl Comparison {
         let mut agreed = 0;
         for _ in 0..QUESTIONS {
             let Some(row) = rows.pop() else {
-                let until = self.until.0.to_string();
-                ctx.ledger.set_bookmark(BOOKMARK, &until).await.map_err(|error| error.to_string())?;
+                if self.in_turn {
+                    let until = self.until.0.to_string();
+                    ctx.ledger.set_bookmark(BOOKMARK, &until).await.map_err(|error| error.to_string())?;
+                }
                 let open = ctx.ledger.unmatched(MOST_RAISED).await.map_err(|error| error.to_string())?.len();
                 metrics::gauge!("stripe_unmatched_payments").set(u32::try_from(open).unwrap_or(u32::MAX));
                 return Ok(Came { items: agreed, to_an_end: true });
