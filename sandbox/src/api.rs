@@ -105,7 +105,7 @@ async fn process(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: Option<(Kin
     let flight = match &incoming.key {
         Some(key) if incoming.method == Method::POST => {
             let fingerprint = admitted.params.fingerprint(incoming.method.as_str(), &incoming.path);
-            let now = jiff::Timestamp::now().as_second();
+            let now = sandbox.store.now();
             match sandbox.keys.claim(key, fingerprint, now) {
                 Claim::Execute(flight) => Some((flight, fingerprint)),
                 Claim::Replay(saved) => return Outgoing::replay(&saved),
@@ -268,7 +268,7 @@ async fn commit(
             status: outgoing.status,
             body: outgoing.body.clone(),
             request: incoming.id.clone(),
-            created: jiff::Timestamp::now().as_second(),
+            created: sandbox.store.now(),
         };
         batch.save_answer(answer.clone());
         (flight, answer)

@@ -17,7 +17,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{faults::Fault, resources::refunds, server::Sandbox, work::Work};
+use crate::{
+    faults::Fault,
+    model::Charge,
+    resources::{disputes, refunds},
+    server::Sandbox,
+    work::Work,
+};
 
 /// Lines of the log in one answer.
 const LOG_LINES_MAX: usize = 10_000;
@@ -47,6 +53,7 @@ async fn stats(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
         "charges_declined": charges.len() - succeeded,
         "refunds": sandbox.store.refunds.len(),
         "amount_refunded": charges.iter().map(|charge| charge.amount_refunded).sum::<i64>(),
+        "disputes": sandbox.store.disputes.len(),
         "payment_intents": sandbox.store.payment_intents.len(),
         "idempotent_replays": sandbox.keys.replays(),
         "throttled": sandbox.budget.throttled(),
@@ -104,6 +111,19 @@ struct Settings {
     empty_balance: Option<bool>,
     /// Refunds that are pending fail.
     fail_refunds: bool,
+    /// Moves the sandbox's own clock.
+    forward_seconds: u32,
+    /// A charge whose payer disputes it.
+    open_dispute: Option<String>,
+    close_dispute: Option<CloseDispute>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CloseDispute {
+    charge: String,
+    /// The bank decides in the merchant's favour.
+    won: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -115,6 +135,8 @@ struct WebhookSettings {
     duplicate: Option<u32>,
     /// `true` holds events back; `false` releases them, newest first.
     hold: Option<bool>,
+    /// Every delivery begins so much later.
+    delay_ms: Option<u64>,
 }
 
 async fn settings(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
@@ -158,6 +180,9 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
         if let Some(count) = webhooks.duplicate {
             sandbox.webhooks.duplicate_next.store(count, Ordering::Relaxed);
         }
+        if let Some(delay) = webhooks.delay_ms {
+            sandbox.webhooks.delay_ms.store(delay, Ordering::Relaxed);
+        }
         if let Some(hold) = webhooks.hold {
             sandbox.webhooks.hold(sandbox, hold);
         }
@@ -168,6 +193,33 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
     if settings.settle_refunds || settings.fail_refunds || settings.empty_balance == Some(false) {
         settle_refunds(sandbox, settings.fail_refunds).await.map_err(|error| error.to_string())?;
     }
+    sandbox.store.forward(settings.forward_seconds);
+    if let Some(charge) = settings.open_dispute {
+        dispute(sandbox, &charge, |work, charge| disputes::open(work, charge)).await?;
+    }
+    if let Some(CloseDispute { charge, won }) = settings.close_dispute {
+        dispute(sandbox, &charge, |work, charge| disputes::close(work, charge, won)).await?;
+    }
+    Ok(())
+}
+
+/// Does something about a charge's dispute, under the lock of its payment.
+async fn dispute(
+    sandbox: &Arc<Sandbox>,
+    id: &str,
+    act: impl FnOnce(&mut Work<'_>, &Charge) -> Result<(), String>,
+) -> Result<(), String> {
+    let charge = sandbox.store.charges.get(id).ok_or_else(|| format!("there is no charge '{id}'"))?;
+    let lock = charge.payment_intent.clone().unwrap_or_else(|| charge.id.clone());
+    let held = sandbox.locks.hold(vec![lock]).await;
+    // As it is now that nobody else works on it.
+    let charge = sandbox.store.charges.get(id).unwrap_or(charge);
+    let mut work = Work::new(&sandbox.store, &sandbox.origin);
+    act(&mut work, &charge)?;
+    let Work { batch, events, .. } = work;
+    sandbox.store.commit(batch).await.map_err(|error| error.to_string())?;
+    drop(held);
+    sandbox.webhooks.send(sandbox, events);
     Ok(())
 }
 

@@ -189,6 +189,8 @@ pub(crate) struct Charge {
     pub(crate) transfer_group: Option<String>,
     /// The payer passed a 3-D Secure challenge.
     pub(crate) authenticated: bool,
+    #[serde(default)]
+    pub(crate) disputed: bool,
 }
 
 impl Charge {
@@ -231,6 +233,19 @@ pub(crate) struct Refund {
     pub(crate) settles_to: Option<String>,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) charge: String,
+    pub(crate) payment_intent: Option<String>,
+    /// `needs_response`, `won` or `lost`.
+    pub(crate) status: String,
+    pub(crate) brand: String,
+}
+
 /// What an event is about, as it was when the event happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Snapshot {
@@ -238,6 +253,7 @@ pub(crate) enum Snapshot {
     Charge(Arc<Charge>),
     Refund(Arc<Refund>),
     Customer(Arc<Customer>),
+    Dispute(Arc<Dispute>),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -24,12 +24,15 @@ use crate::{
 const SHIM: &str = include_str!("../static/stripe.js");
 const CARD_PAGE: &str = include_str!("../static/card.html");
 const CHALLENGE_PAGE: &str = include_str!("../static/challenge.html");
+const DESK_PAGE: &str = include_str!("../static/desk.html");
 const CHALLENGE_DONE_PAGE: &str = include_str!("../static/challenge-done.html");
 
 /// Path, type and text of each file that a page loads.
 const FILES: &[(&str, &str, &str)] = &[
     ("card.css", "text/css; charset=utf-8", include_str!("../static/card.css")),
     ("card.js", JAVASCRIPT, include_str!("../static/card.js")),
+    ("desk.css", "text/css; charset=utf-8", include_str!("../static/desk.css")),
+    ("desk.js", JAVASCRIPT, include_str!("../static/desk.js")),
     ("challenge.css", "text/css; charset=utf-8", include_str!("../static/challenge.css")),
     ("challenge.js", JAVASCRIPT, include_str!("../static/challenge.js")),
 ];
@@ -44,6 +47,7 @@ pub(crate) fn router() -> Router<Arc<Sandbox>> {
         .route("/v3", get(shim))
         .route("/v3/", get(shim))
         .route("/stripe.js", get(shim))
+        .route("/_sandbox", get(|| async { page(DESK_PAGE.to_owned()) }))
         .route("/_sandbox/elements/card", get(|| async { page(CARD_PAGE.to_owned()) }))
         .route("/_sandbox/static/{file}", get(file))
         .route("/_sandbox/3ds/{intent}", get(challenge).post(answer_challenge))

@@ -276,7 +276,7 @@ impl Render for Charge {
             "billing_details": billing_details(&method.billing),
             "calculated_statement_descriptor": self.succeeded().then_some("STAMPEDE SANDBOX"),
             "captured": self.captured, "created": self.created, "currency": self.currency, "customer": self.customer,
-            "description": self.description, "disputed": false, "failure_balance_transaction": null,
+            "description": self.description, "disputed": self.disputed, "failure_balance_transaction": null,
             "failure_code": failure_code, "failure_message": failure_message, "fraud_details": {}, "livemode": false,
             "metadata": self.metadata, "on_behalf_of": null, "outcome": outcome(&self.result),
             "paid": self.succeeded(), "payment_intent": self.payment_intent,
@@ -348,6 +348,7 @@ impl Render for Snapshot {
             Self::Charge(charge) => charge.render(base),
             Self::Refund(refund) => refund.render(base),
             Self::Customer(customer) => customer.render(base),
+            Self::Dispute(dispute) => dispute.render(base),
         }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Webhooks {
     pub(crate) drop_next: AtomicU32,
     /// The next events that every endpoint hears of twice.
     pub(crate) duplicate_next: AtomicU32,
+    /// Every delivery begins so many milliseconds later.
+    pub(crate) delay_ms: AtomicU64,
     /// While present: events that wait to be released.
     held: Mutex<Option<Vec<Arc<Event>>>>,
     pub(crate) delivered: AtomicU64,
@@ -71,6 +73,7 @@ impl Webhooks {
             slots: Arc::new(Semaphore::new(DELIVERIES_MAX)),
             drop_next: AtomicU32::new(0),
             duplicate_next: AtomicU32::new(0),
+            delay_ms: AtomicU64::new(0),
             held: Mutex::new(None),
             delivered: AtomicU64::new(0),
             failed_tries: AtomicU64::new(0),
@@ -126,6 +129,7 @@ impl Webhooks {
         old.cancel();
         self.drop_next.store(0, Ordering::Relaxed);
         self.duplicate_next.store(0, Ordering::Relaxed);
+        self.delay_ms.store(0, Ordering::Relaxed);
         *self.held.lock() = None;
     }
 
@@ -134,8 +138,13 @@ impl Webhooks {
         for endpoint in sandbox.store.webhook_endpoints.all() {
             if endpoint.wants(&event.kind) {
                 let (sandbox, event, stop) = (Arc::clone(sandbox), Arc::clone(event), stop.clone());
+                let delay = Duration::from_millis(self.delay_ms.load(Ordering::Relaxed));
                 tokio::spawn(async move {
-                    stop.run_until_cancelled(delivery(&sandbox, &endpoint.id, &event)).await;
+                    let late = async {
+                        tokio::time::sleep(delay).await;
+                        delivery(&sandbox, &endpoint.id, &event).await;
+                    };
+                    stop.run_until_cancelled(late).await;
                 });
             }
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::env::Env;
+use crate::lease::SharedLease;
+use crate::lease::redis::RedisLease;
 use crate::ledger::LedgerError;
 use crate::ledger::sql::SqlLedger;
 use crate::queue::redis::RedisQueue;
@@ -50,6 +52,8 @@ pub struct Backing {
     pub queue: Arc<dyn Queue>,
     /// Results on their way to pages.
     pub rooms: SharedRooms,
+    /// Who does what need not be done by all.
+    pub lease: SharedLease,
     /// Keeps an embedded shop away from a ledger file that several processes use.
     _data_dir: Option<DataDir>,
 }
@@ -72,7 +76,8 @@ impl Backing {
             ledger: Arc::new(ledger),
             stock: Arc::new(RedisStock::new(server.clone(), env.clone())),
             queue: Arc::new(RedisQueue::new(server.clone(), env.clone(), options)),
-            rooms: Arc::new(RedisRooms::new(server, env.clone())),
+            rooms: Arc::new(RedisRooms::new(server.clone(), env.clone())),
+            lease: Arc::new(RedisLease::new(server)),
             _data_dir: data_dir,
         })
     }

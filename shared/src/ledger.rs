@@ -36,8 +36,8 @@ use crate::sale::Sale;
 
 pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked};
 pub use records::{
-    AuditEntry, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState, RefundWhat,
-    Returned, SaleCounters, StoredEvent,
+    AuditEntry, Committed, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState,
+    RefundWhat, Returned, SaleCounters, StoredEvent, Unmatched,
 };
 
 /// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
@@ -136,6 +136,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// How much of a sale was accepted and finished, for the place in the queue.
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError>;
 
+    /// What each tier of a sale has committed, in the order of the sale, and the counters that move with it; none when
+    /// there is no such sale.
+    async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError>;
+
     /// Begins a rebuild of the stock: bumps the sale's epoch, so that holds of the old one are refused from now on,
     /// and reads what the stock must show. `None` when there is no such sale.
     async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError>;
@@ -150,6 +154,23 @@ pub trait Ledger: Send + Sync + 'static {
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError>;
     /// Marks a webhook event as handled.
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError>;
+    /// Forgets handled webhook events that came before a time, at most `most`; how many there were.
+    async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError>;
+
+    /// Where a sweep has come to, by its own words; none before its first time.
+    async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError>;
+    /// Notes where a sweep has come to.
+    async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError>;
+
+    /// Orders that are paid, and became so in a span of time: after `after` (a time, and of that very time the ids
+    /// above this one) and before `until`; in this order, at most `most`.
+    async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError>;
+    /// Notes that ledger and Stripe disagree about a payment. What was known of it stays, but for why.
+    async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError>;
+    /// They agree about it by now.
+    async fn matched(&self, payment_intent: &str) -> Result<(), LedgerError>;
+    /// Payments that they disagree about, the oldest note first, at most `most`.
+    async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError>;
 
     /// What is owed to the outside, the oldest first.
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError>;

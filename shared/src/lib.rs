@@ -8,6 +8,7 @@ pub mod data_dir;
 pub mod decline;
 pub mod env;
 pub mod jobs;
+pub mod lease;
 pub mod ledger;
 pub mod message;
 pub mod money;

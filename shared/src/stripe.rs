@@ -31,12 +31,14 @@ mod client;
 mod fixtures;
 mod http;
 mod intent;
+pub mod lists;
 mod request;
 pub mod webhook;
 
 pub use crate::order::{ClientSecret, StoredRequest};
 pub use client::HttpStripe;
 pub use http::ClientError;
+pub use lists::{ListedEvent, ListedPayment, NotRead, Page};
 pub use request::{
     API_VERSION, ChargeRequest, TOKEN_BYTES_MAX, TokenKind, UnknownToken, idempotency_key, prepare, token_kind,
 };
@@ -262,6 +264,19 @@ pub trait Stripe: Send + Sync + 'static {
 
     /// Looks for a refund by our name for it, among those of its payment.
     async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund;
+
+    /// One page of the account's events of [`webhook::EVENT_TYPES`] since a time (whole seconds), the newest first;
+    /// `after` is where the page before it ended. Stripe keeps them for 30 days.
+    ///
+    /// # Errors
+    /// When the page could not be read; ask for the same again, later.
+    async fn events(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedEvent>, NotRead>;
+
+    /// One page of the account's PaymentIntents that were created since a time (whole seconds), the newest first.
+    ///
+    /// # Errors
+    /// As with [`Self::events`].
+    async fn payments(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedPayment>, NotRead>;
 }
 
 #[cfg(test)]

@@ -15,11 +15,15 @@ use shared::rooms::{Envelope, SharedRooms};
 use shared::sale::{Sale, Tier};
 use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
+use worker::sweep::payments::{Comparison, MOST_RAISED};
 
 use crate::report::Reply;
 
 /// How long stock and ledger may take to agree while purchases are under way.
 const AGREE_WITHIN: Duration = Duration::from_secs(3);
+/// How often in a row Stripe may fail to answer before a comparison is given up, and the pause in between.
+const SILENCES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What an operator asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +39,8 @@ pub(crate) enum Admin {
     ShowOrder { order: Uuid },
     Refund(NewRefund),
     CheckStock { sale: String },
+    Reconcile { hours: u32 },
+    Dismiss { payment_intent: String },
 }
 
 /// A sale, as it was typed.
@@ -80,6 +86,8 @@ pub(crate) struct Desk {
     pub rooms: Option<SharedRooms>,
     /// The shop whose pages should know at once.
     pub shop: Option<web::App>,
+    /// What asks Stripe; `None` when no process sells.
+    pub worker: Option<worker::Context>,
 }
 
 impl Desk {
@@ -102,6 +110,8 @@ impl Desk {
             Admin::ShowOrder { order } => self.order(order).await?,
             Admin::Refund(refund) => self.refund(refund).await?,
             Admin::CheckStock { sale } => self.check(&sale).await?,
+            Admin::Reconcile { hours } => self.reconcile(hours).await?,
+            Admin::Dismiss { payment_intent } => self.dismiss(&payment_intent).await?,
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;
@@ -272,6 +282,45 @@ impl Desk {
         if let Err(error) = rooms.publish(vec![Envelope { room: order.customer, frame }]).await {
             tracing::warn!(order = %order.id, %error, "the room was not told of a refund");
         }
+    }
+
+    /// Compares Stripe's payments with the ledger's orders, all of the time that was asked for.
+    async fn reconcile(&self, hours: u32) -> anyhow::Result<Reply> {
+        let Some(ctx) = &self.worker else {
+            let sentence = "no process sells at the moment, and one is needed to settle what is found: start it first";
+            return Ok(Reply::refused(sentence.to_owned()));
+        };
+        let mut comparison = Comparison::over(ctx, Duration::from_secs(u64::from(hours) * 3_600));
+        let (mut settled, mut silences) = (0, 0);
+        loop {
+            match comparison.go_on(ctx).await {
+                Ok(came) => {
+                    (settled, silences) = (settled + came.items, 0);
+                    if came.to_an_end {
+                        break;
+                    }
+                }
+                Err(reason) if silences == SILENCES => {
+                    return Ok(Reply::refused(format!("payments could not be compared: {reason}")));
+                }
+                Err(_) => {
+                    silences += 1;
+                    self.env.sleep(PAUSE).await;
+                }
+            }
+        }
+        Ok(Reply::reconciled(hours, settled, &self.ledger.unmatched(MOST_RAISED).await?))
+    }
+
+    /// A person has seen to a payment that was raised.
+    async fn dismiss(&self, payment_intent: &str) -> anyhow::Result<Reply> {
+        let known = self.ledger.unmatched(MOST_RAISED).await?;
+        if !known.iter().any(|row| row.payment_intent == payment_intent) {
+            return Ok(Reply::refused(format!("{payment_intent} is not among the payments that disagree")));
+        }
+        self.ledger.matched(payment_intent).await?;
+        let left = self.ledger.unmatched(MOST_RAISED).await?;
+        Ok(Reply::dismissed(payment_intent, left.len()))
     }
 
     /// Compares stock and ledger until they agree, since purchases under way are in the one before the other.

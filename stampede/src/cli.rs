@@ -9,6 +9,7 @@ use shared::env::Timestamp;
 use shared::ledger::RefundWhat;
 
 use crate::admin::{Admin, NewRefund, NewSale, NewTier};
+use crate::sandbox;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -28,6 +29,8 @@ const EXAMPLES: &str = "Examples:
   stampede sale show spring
   stampede sale add-stock spring std 100
   stampede stock check spring
+  stampede stripe reconcile --hours 6
+  stampede sandbox webhooks drop 20
   stampede order show 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39
   stampede order refund 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39 --amount 1000 --reason 'late start'
 
@@ -49,8 +52,8 @@ pub(crate) enum Typed {
     Web,
     /// A worker alone: as many of them as you like (needs REDIS_URL)
     Worker,
-    /// The Stripe sandbox alone
-    Sandbox,
+    /// The Stripe sandbox alone; with a command, tells a sandbox that runs what should go wrong
+    Sandbox(sandbox::Sandbox),
     /// Brings the ledger's tables up to date; safe to repeat
     Migrate,
     /// Makes and steers sales
@@ -59,6 +62,9 @@ pub(crate) enum Typed {
     /// Looks at orders, and refunds them
     #[command(subcommand)]
     Order(Order),
+    /// Compares payments with Stripe
+    #[command(subcommand)]
+    Stripe(Stripe),
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
@@ -209,6 +215,34 @@ pub(crate) enum Stock {
     },
 }
 
+/// `stampede stripe …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stripe {
+    /// Settles what Stripe has and the ledger lacks, and exits with 1 if anything is left that they disagree about
+    #[command(after_help = REASONS)]
+    Reconcile {
+        /// How far to look back; the sweep does the last hour by itself every five minutes
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=720))]
+        hours: u32,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Says that you have seen to a payment that was raised (given it back in Stripe's dashboard, say)
+    Dismiss {
+        /// Its id, as `stampede stripe reconcile` shows it
+        payment_intent: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+const REASONS: &str = "What is raised:
+  unknown_order       Stripe took money for an order that the ledger does not know
+  not_settled         Stripe took money, and the order could not be settled by it
+  not_paid_at_stripe  the order is paid, and Stripe does not say so of its payment
+  another_order       the order is paid, and its payment is of another order
+  without_payment     the order is paid, and has no payment";
+
 impl FromStr for NewTier {
     type Err = String;
 
@@ -248,6 +282,8 @@ pub(crate) enum Command {
     Worker,
     /// The sandbox alone.
     Sandbox,
+    /// Something for a sandbox that runs.
+    Control(sandbox::Request),
     /// Migrations.
     Migrate,
     /// Something for the running process, or for the ledger.
@@ -268,7 +304,11 @@ impl Cli {
         match typed {
             Typed::Web => Command::Web,
             Typed::Worker => Command::Worker,
-            Typed::Sandbox => Command::Sandbox,
+            Typed::Sandbox(asked) => asked.request().map_or(Command::Sandbox, Command::Control),
+            Typed::Stripe(Stripe::Reconcile { hours, output }) => admin(Admin::Reconcile { hours }, output),
+            Typed::Stripe(Stripe::Dismiss { payment_intent, output }) => {
+                admin(Admin::Dismiss { payment_intent }, output)
+            }
             Typed::Migrate => Command::Migrate,
             Typed::Sale(Sale::Create(new)) => {
                 let output = new.output;

@@ -16,6 +16,7 @@ use shared::ledger::sql::SqlLedger;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+use worker::process::Services;
 
 use crate::admin::{Admin, Desk};
 use crate::report::Reply;
@@ -24,6 +25,8 @@ use crate::report::Reply;
 const LINE_BYTES_MAX: u64 = 256 * 1024;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a comparison with Stripe may take.
+const COMPARISON_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Listens for commands until told to stop.
 ///
@@ -79,7 +82,9 @@ pub(crate) async fn ask(settings: &Settings, command: Admin) -> anyhow::Result<R
     let path = control_socket(settings);
     match UnixStream::connect(&path).await {
         Ok(stream) => {
-            let reply = tokio::time::timeout(PATIENCE, exchange(stream, &command)).await;
+            let compares = matches!(command, Admin::Reconcile { .. });
+            let patience = if compares { COMPARISON_PATIENCE } else { PATIENCE };
+            let reply = tokio::time::timeout(patience, exchange(stream, &command)).await;
             reply.context("the running stampede did not answer in time")?
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
@@ -101,12 +106,21 @@ async fn exchange(stream: UnixStream, command: &Admin) -> anyhow::Result<Reply> 
 async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let env = Env::system();
     let backing = Backing::connect(settings, &env).await?;
+    let services = Services {
+        ledger: backing.ledger.clone(),
+        stock: backing.stock.clone(),
+        queue: backing.queue.clone(),
+        rooms: backing.rooms.clone(),
+    };
+    // A command that asks nothing of Stripe needs no provider that makes sense.
+    let worker = worker::process::context(settings, &env, services, &settings.provider()).ok();
     let desk = Desk {
         env,
         ledger: backing.ledger.clone(),
         stock: Some(backing.stock.clone()),
         rooms: Some(backing.rooms.clone()),
         shop: None,
+        worker,
     };
     let reply = desk.carry_out(command).await;
     backing.ledger.close().await;
@@ -120,7 +134,7 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let url = settings.ledger_url();
     SqlLedger::migrate(url.expose()).await?;
     let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
-    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None };
+    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None, worker: None };
     let reply = desk.carry_out(command).await;
     ledger.close().await;
     drop(data_dir);

@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::sandbox::Latency;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sandbox::Latency;
 use shared::config::{Provider, Secret, Settings};
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
@@ -58,12 +58,14 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
     let app = shop(&settings, &ctx, &secret, &provider, Door::new(believed, provider.keys.live()))?;
     let options = worker::process::options(&settings, "embedded", &env);
+    let worker = Some(ctx.clone());
     let desk = Desk {
         env,
         ledger: ledger.clone(),
         stock: Some(ctx.stock.clone()),
         rooms: Some(ctx.rooms.clone()),
         shop: Some(app.clone()),
+        worker,
     };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings).await?;
@@ -114,7 +116,7 @@ async fn until_all_end(mut tasks: JoinSet<anyhow::Result<()>>, shutdown: &Cancel
 pub(crate) async fn sandbox_alone(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     std::fs::create_dir_all(&settings.data_dir)?;
     let config = sandbox_config(settings, settings.data_dir.join("sandbox.sqlite"))?;
-    let running = sandbox::start(config, shutdown).await?;
+    let running = ::sandbox::start(config, shutdown).await?;
     println!("The Stripe sandbox listens at http://{}. Stop it with Ctrl+C.", running.address);
     running.stopped().await
 }
@@ -133,12 +135,12 @@ async fn start_provider(
     settings: &Settings,
     data_dir: &DataDir,
     end: CancellationToken,
-) -> anyhow::Result<(Provider, Option<sandbox::Running>)> {
+) -> anyhow::Result<(Provider, Option<::sandbox::Running>)> {
     let provider = settings.provider();
     if settings.stripe.is_some() {
         return Ok((provider, None));
     }
-    let running = sandbox::start(sandbox_config(settings, data_dir.file("sandbox.sqlite"))?, end).await;
+    let running = ::sandbox::start(sandbox_config(settings, data_dir.file("sandbox.sqlite"))?, end).await;
     let running = running.with_context(|| {
         format!("the sandbox cannot listen at {}; set SANDBOX_BIND to another address", settings.sandbox.bind)
     })?;
@@ -147,17 +149,17 @@ async fn start_provider(
     Ok((Provider { api_base, ..provider }, Some(running)))
 }
 
-fn sandbox_config(settings: &Settings, database: std::path::PathBuf) -> anyhow::Result<sandbox::Config> {
+fn sandbox_config(settings: &Settings, database: std::path::PathBuf) -> anyhow::Result<::sandbox::Config> {
     let latency = match &settings.sandbox.latency {
         Some(text) => text.parse().map_err(|error| anyhow::anyhow!("SANDBOX_LATENCY: {error}"))?,
         None => Latency::default(),
     };
-    Ok(sandbox::Config {
+    Ok(::sandbox::Config {
         bind: settings.sandbox.bind,
         database: Some(database),
         latency,
         rate_limit: settings.sandbox.rate_limit,
-        ..sandbox::Config::default()
+        ..::sandbox::Config::default()
     })
 }
 

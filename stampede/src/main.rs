@@ -7,6 +7,7 @@ mod cli;
 mod control;
 mod embedded;
 mod report;
+mod sandbox;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Sandbox => embedded::sandbox_alone(&settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Web => web::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Worker => worker::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
+        Command::Control(request) => sandbox::send(&settings, &request).await,
         Command::Migrate => {
             embedded::migrate(&settings).await?;
             println!("The ledger is up to date.");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::ledger::{AuditEntry, Refund};
+use shared::ledger::{AuditEntry, Refund, Unmatched};
 use shared::message::RefundView;
 use shared::money::{Currency, Money};
 use shared::order::{Order, displayed_state};
@@ -140,6 +140,33 @@ impl Reply {
         let data =
             json!({ "sale": slug, "ok": good, "live": live, "epoch": levels.epoch, "tiers": tiers, "wrong": wrong });
         Self { good, text, data }
+    }
+
+    /// Payments that ledger and Stripe disagree about.
+    #[must_use]
+    pub(crate) fn reconciled(hours: u32, settled: u64, rows: &[Unmatched]) -> Self {
+        let good = rows.is_empty();
+        let agree = if good { "ledger and Stripe agree".to_owned() } else { format!("{} disagree!", rows.len()) };
+        let mut text = format!("The last {hours} h are compared ({settled} settled by it): {agree}\n");
+        for row in rows {
+            let Unmatched { payment_intent, order, reason, amount, currency, .. } = row;
+            let _ = writeln!(text, "  {payment_intent}  {reason:<20} {amount} {currency:<3}  order {order}");
+        }
+        let row = |row: &Unmatched| {
+            json!({
+                "payment_intent": row.payment_intent, "order": row.order, "reason": row.reason, "amount": row.amount,
+                "currency": row.currency, "noticed_at": row.noticed_at.to_rfc3339(),
+            })
+        };
+        let rows: Vec<Value> = rows.iter().map(row).collect();
+        Self { good, text, data: json!({ "hours": hours, "ok": good, "settled": settled, "unmatched": rows }) }
+    }
+
+    /// A payment that a person has seen to.
+    #[must_use]
+    pub(crate) fn dismissed(payment_intent: &str, left: usize) -> Self {
+        let text = format!("{payment_intent} is seen to; {left} left.\n");
+        Self { good: true, text, data: json!({ "dismissed": payment_intent, "left": left }) }
     }
 
     /// The same with a sentence before it.

@@ -26,7 +26,7 @@ const CRATES: [Row; 7] = [
 ];
 
 /// Modules of `shared` that talk to the outside. All others are domain, save those in [`NEITHER`].
-const ADAPTERS: [&str; 6] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe"];
+const ADAPTERS: [&str; 7] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
 const NEITHER: [(&str, &str); 10] = [
@@ -67,7 +67,10 @@ const NOT_IN_DOMAIN: [&str; 18] = [
 /// Libraries, and the only folders of ours that may mention them.
 const KNOWN_TO: [(&[&str], &[&str]); 5] = [
     (&["sea_orm", "sea_orm_migration", "sqlx"], &["shared/src/ledger"]),
-    (&["redis"], &["shared/src/redis_server", "shared/src/stock", "shared/src/queue", "shared/src/rooms"]),
+    (
+        &["redis"],
+        &["shared/src/redis_server", "shared/src/stock", "shared/src/queue", "shared/src/rooms", "shared/src/lease"],
+    ),
     (&["apalis", "apalis_core", "apalis_codec"], &["shared/src/queue", "worker/src"]),
     (
         &["stripe_core", "stripe_shared", "stripe_types", "stripe_client_core", "hyper", "hyper_util", "hyper_rustls"],

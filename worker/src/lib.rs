@@ -68,12 +68,22 @@ pub struct Patience {
     pub orphan: Duration,
     /// A webhook event that is not handled is queued again after this long: its push had its time.
     pub inbox: Duration,
+    /// Stock and ledger have drifted apart when they stand still and differ for this long: longer than an accept may
+    /// take, and than an orphan pin is left alone for.
+    pub drift: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { owed: secs(60), closing: secs(5), authentication: secs(60), orphan: secs(10), inbox: secs(5) }
+        Self {
+            owed: secs(60),
+            closing: secs(5),
+            authentication: secs(60),
+            orphan: secs(10),
+            inbox: secs(5),
+            drift: secs(15),
+        }
     }
 }
 

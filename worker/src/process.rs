@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::backing::Backing;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
+use shared::lease::{Alone, SharedLease};
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
 use shared::rooms::SharedRooms;
@@ -48,7 +49,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         rooms: backing.rooms.clone(),
     };
     let ctx = context(&settings, &env, services, &settings.provider())?;
-    let options = options(&settings, "worker", &env);
+    let options = Options { lease: backing.lease.clone(), ..options(&settings, "worker", &env) };
     tracing::info!(name = options.name, concurrency = options.concurrency, "this worker takes jobs");
     let worked = crate::run::run(ctx, options, shutdown).await;
     backing.ledger.close().await;
@@ -73,9 +74,10 @@ pub fn context(settings: &Settings, env: &Env, services: Services, provider: &Pr
     })
 }
 
-/// How a worker runs under these settings, by a name that no other process has.
+/// How a worker that is alone runs under these settings, by a name that no other process has.
 #[must_use]
 pub fn options(settings: &Settings, kind: &str, env: &Env) -> Options {
     let name = format!("{kind}-{}", env.uuid_v4().simple());
-    Options { name, concurrency: settings.worker_concurrency, drain: DRAIN }
+    let lease: SharedLease = Arc::new(Alone);
+    Options { name, concurrency: settings.worker_concurrency, drain: DRAIN, lease }
 }

@@ -2,9 +2,11 @@
 //!
 //! This is the adapter: the only file of the crate that knows apalis and tokio's tasks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apalis::prelude::Monitor;
+use shared::lease::SharedLease;
 use shared::queue::worker::{WorkerOptions, register};
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +16,13 @@ use crate::process_response::process_response;
 use crate::webhook::webhook;
 use crate::{Context, sweep};
 
+/// The lease of the sweep.
+const LEASE: &str = "sweep";
+/// How long the sweep of a worker that died is nobody's; it is asked for three times as often.
+const TERM: Duration = Duration::from_secs(3);
+
 /// How a worker process runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Its name, different in every process.
     pub name: String,
@@ -23,6 +30,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How long running jobs may go on after the process was told to stop.
     pub drain: Duration,
+    /// Decides which of several workers sweeps.
+    pub lease: SharedLease,
 }
 
 /// Runs until `shutdown`, then lets running jobs end within the drain deadline.
@@ -30,7 +39,8 @@ pub struct Options {
 /// # Errors
 /// The monitor's, if it could not run.
 pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let sweeper = tokio::spawn(sweep_until(ctx.clone(), shutdown.clone()));
+    let sweeper = Sweeper::new(ctx.clone(), &options, shutdown.clone());
+    let sweeper = tokio::spawn(async move { sweeper.run().await });
     let worker =
         |concurrency| WorkerOptions { drain: options.drain, ..WorkerOptions::new(options.name.clone(), concurrency) };
     let (queue, env) = (ctx.queue.clone(), ctx.env.clone());
@@ -53,17 +63,86 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     Ok(())
 }
 
-/// Sweeps every [`sweep::ROUND`], with jitter, so that several workers do not sweep in step.
-async fn sweep_until(ctx: Context, shutdown: CancellationToken) {
-    let mut watch = sweep::Watch::default();
-    while !shutdown.is_cancelled() {
-        let pause = sweep::ROUND + ctx.env.jitter(sweep::ROUND / 4);
+/// The sweep on its timers. What asks Stripe has a lane of its own, since it may take as long as Stripe does.
+struct Sweeper {
+    ctx: Context,
+    name: String,
+    lease: SharedLease,
+    shutdown: CancellationToken,
+    /// The lease was held when it was last asked for.
+    holds: AtomicBool,
+}
+
+impl Sweeper {
+    fn new(ctx: Context, options: &Options, shutdown: CancellationToken) -> Self {
+        let (name, lease) = (options.name.clone(), options.lease.clone());
+        Self { ctx, name, lease, shutdown, holds: AtomicBool::new(false) }
+    }
+
+    async fn run(&self) {
+        tokio::join!(self.keep_lease(), self.keep_stock(), self.sweep_here(), self.sweep_at_stripe());
+        if self.holds.load(Ordering::Relaxed)
+            && let Err(error) = self.lease.release(LEASE, &self.name).await
+        {
+            tracing::debug!(%error, "the lease of the sweep is left to lapse");
+        }
+    }
+
+    /// Asks for the lease again and again, however long the parts under it take.
+    async fn keep_lease(&self) {
+        while !self.shutdown.is_cancelled() {
+            let held = self.lease.hold(LEASE, &self.name, TERM).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "nobody knows who sweeps");
+                false
+            });
+            if self.holds.swap(held, Ordering::Relaxed) != held {
+                let what = if held { "this worker sweeps" } else { "another worker sweeps" };
+                tracing::info!(name = self.name, "{what}");
+            }
+            self.pause(TERM / 3).await;
+        }
+    }
+
+    /// Every worker looks whether the stock was lost: while it is, nothing sells, and the stock itself lets one of those
+    /// who look rebuild it.
+    async fn keep_stock(&self) {
+        let mut watch = sweep::Watch::default();
+        while self.next_round().await {
+            sweep::keep_stock(&self.ctx, &mut watch).await;
+        }
+    }
+
+    async fn sweep_here(&self) {
+        let mut agenda = sweep::Agenda::default();
+        while self.next_round().await {
+            if self.holds.load(Ordering::Relaxed) {
+                sweep::here(&self.ctx).await;
+                agenda.here(&self.ctx).await;
+            }
+        }
+    }
+
+    async fn sweep_at_stripe(&self) {
+        let mut agenda = sweep::Agenda::default();
+        while self.next_round().await {
+            if self.holds.load(Ordering::Relaxed) {
+                sweep::at_stripe(&self.ctx).await;
+                agenda.at_stripe(&self.ctx).await;
+            }
+        }
+    }
+
+    /// Waits for the next [`sweep::ROUND`], with jitter, so that several workers do not look in step; `false` when there
+    /// is none.
+    async fn next_round(&self) -> bool {
+        self.pause(sweep::ROUND + self.ctx.env.jitter(sweep::ROUND / 4)).await;
+        !self.shutdown.is_cancelled()
+    }
+
+    async fn pause(&self, pause: Duration) {
         tokio::select! {
-            () = ctx.env.sleep(pause) => {
-                sweep::keep_stock(&ctx, &mut watch).await;
-                sweep::round(&ctx).await;
-            },
-            () = shutdown.cancelled() => {}
+            () = self.ctx.env.sleep(pause) => {}
+            () = self.shutdown.cancelled() => {}
         }
     }
 }

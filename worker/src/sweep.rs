@@ -1,7 +1,24 @@
 //! The sweep: finishes whatever a dead process, a silent Stripe or an absent buyer left behind.
 //!
-//! Each part has a name, a bound on how much it does at once, and a counter. A part that fails is logged and counted,
+//! Each part has a name, a bound on how much it does at once, and its metrics. A part that fails is logged and counted,
 //! and comes again; it never keeps the others from their work.
+//!
+//! | part | how often | does |
+//! | --- | --- | --- |
+//! | `lost_stock`, `lost_jobs`, `returned` | every round, every worker | [`keep_stock`] |
+//! | `dead_holds`, `orphan_pins`, `owed`, `inbox`, `dead_letters`, `authentication` | every round | [`here`]: nothing is asked of Stripe |
+//! | `due`, `closing`, `refunds` | every round | [`at_stripe`] |
+//! | `missed_events` | every minute, at once when a sweep begins | [`events`] |
+//! | `payments` | every five minutes | [`payments`] |
+//! | `drift` | every two seconds | [`drift`] |
+//! | `old_events` | every ten minutes | forgets handled events after 30 days |
+//!
+//! One worker at a time does all but the first line. That saves work and is no guard: every part may run twice at the
+//! same moment, or stop anywhere, and another one takes over.
+
+pub mod drift;
+pub mod events;
+pub mod payments;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,6 +38,19 @@ const BATCH: u32 = 500;
 const BATCH_AGAIN: u32 = 10_000;
 /// Calls to Stripe that one part makes in one round.
 const BATCH_AT_STRIPE: u32 = 20;
+
+/// How often Stripe's list of events is read: what webhooks brought is on it once more, a few pages in a busy minute.
+const EVERY_LISTING: Duration = Duration::from_secs(60);
+/// How often payments are compared.
+const EVERY_COMPARISON: Duration = Duration::from_secs(300);
+/// How often stock and ledger are compared.
+const EVERY_LOOK: Duration = Duration::from_secs(2);
+/// How often the inbox is tidied.
+const EVERY_PRUNING: Duration = Duration::from_secs(600);
+/// A rarer part that failed comes again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Handled events are kept as long as Stripe keeps them.
+const EVENTS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How often the sweep comes round.
 pub const ROUND: Duration = Duration::from_secs(1);
@@ -45,38 +75,165 @@ impl Default for Watch {
 
 /// Looks whether the stock has lost a sale; before [`round`], which works with what the stock shows.
 pub async fn keep_stock(ctx: &Context, watch: &mut Watch) {
-    counted("lost_stock", restore(ctx, watch).await);
+    let _ = part(ctx, "lost_stock", restore(ctx, watch)).await;
     if watch.queues_again {
-        counted("lost_jobs", queue_again(ctx, watch).await);
+        let _ = part(ctx, "lost_jobs", queue_again(ctx, watch)).await;
     }
-    counted("returned", show_returned(ctx, watch).await);
+    let _ = part(ctx, "returned", show_returned(ctx, watch)).await;
 }
 
-/// Does every part once.
+/// How far a part came that takes more than one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// What it did.
+    pub items: u64,
+    /// Nothing is left to do for now.
+    pub to_an_end: bool,
+}
+
+/// Which of the rarer parts are due, and what they remember. Lost with its process, which costs an early look.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    events: Due,
+    payments: Due,
+    comparison: Option<payments::Comparison>,
+    drift: Due,
+    shown: drift::Looks,
+    prune: Due,
+}
+
+/// A time by the monotonic clock; at first, at once.
+#[derive(Debug, Default)]
+struct Due(Duration);
+
+impl Due {
+    fn is_now(&self, ctx: &Context) -> bool {
+        self.0 <= ctx.env.monotonic()
+    }
+
+    /// Once more in `pause`, or in the next round when there is more to do.
+    fn after(&mut self, ctx: &Context, came: &Result<Came, String>, pause: Duration) {
+        let pause = match came {
+            Ok(Came { to_an_end: false, .. }) => Duration::ZERO,
+            Ok(_) => pause + ctx.env.jitter(pause / 8),
+            Err(_) => AGAIN_AFTER + ctx.env.jitter(AGAIN_AFTER / 2),
+        };
+        self.0 = ctx.env.monotonic() + pause;
+    }
+}
+
+impl Agenda {
+    /// Does those of the rarer parts that are due and ask nothing of Stripe.
+    pub async fn here(&mut self, ctx: &Context) {
+        if self.drift.is_now(ctx) {
+            let came = part(ctx, "drift", self.shown.look(ctx)).await.map(at_an_end);
+            self.drift.after(ctx, &came, EVERY_LOOK);
+        }
+        if self.prune.is_now(ctx) {
+            let came = part(ctx, "old_events", prune(ctx)).await;
+            let came = came.map(|items| Came { items, to_an_end: items < u64::from(BATCH) });
+            self.prune.after(ctx, &came, EVERY_PRUNING);
+        }
+    }
+
+    /// Does those that are due and ask Stripe.
+    pub async fn at_stripe(&mut self, ctx: &Context) {
+        if self.events.is_now(ctx) {
+            let came = part_of(ctx, "missed_events", events::read_missed(ctx)).await;
+            self.events.after(ctx, &came, EVERY_LISTING);
+        }
+        if self.payments.is_now(ctx) {
+            let came = part_of(ctx, "payments", compare(ctx, &mut self.comparison)).await;
+            self.payments.after(ctx, &came, EVERY_COMPARISON);
+        }
+    }
+}
+
+fn at_an_end(items: u64) -> Came {
+    Came { items, to_an_end: true }
+}
+
+async fn compare(ctx: &Context, under_way: &mut Option<payments::Comparison>) -> Result<Came, String> {
+    let mut comparison = match under_way.take() {
+        Some(comparison) => comparison,
+        None => payments::Comparison::next(ctx).await?,
+    };
+    let came = comparison.go_on(ctx).await;
+    if !came.as_ref().is_ok_and(|came| came.to_an_end) {
+        *under_way = Some(comparison);
+    }
+    came
+}
+
+/// Forgets events that were handled long ago; Stripe has forgotten them by then, and sends none of them again.
+async fn prune(ctx: &Context) -> Result<u64, String> {
+    let before = ctx.ledger.now().minus(EVENTS_LAST);
+    ctx.ledger.prune_events(before, BATCH).await.map_err(|error| error.to_string())
+}
+
+/// Does every part of every round once.
 pub async fn round(ctx: &Context) {
-    counted("dead_holds", expire_holds(ctx).await);
-    counted("orphan_pins", free_orphan_pins(ctx).await);
-    counted("owed", queue_owed(ctx, ctx.patience.owed, BATCH).await);
-    counted("inbox", queue_events(ctx).await);
-    counted("dead_letters", raise_dead_letters(ctx).await);
-    counted("authentication", authentication::ask_after_silence(ctx).await);
-    counted("due", close_due(ctx).await);
-    counted("closing", finish_closing(ctx).await);
-    counted("refunds", refunds::send_due(ctx, BATCH_AT_STRIPE).await);
+    here(ctx).await;
+    at_stripe(ctx).await;
 }
 
-fn counted(part: &'static str, done: Result<u64, String>) {
-    match done {
-        Ok(0) => {}
+/// The parts of every round that ask nothing of Stripe.
+pub async fn here(ctx: &Context) {
+    let _ = part(ctx, "dead_holds", expire_holds(ctx)).await;
+    let _ = part(ctx, "orphan_pins", free_orphan_pins(ctx)).await;
+    let _ = part(ctx, "owed", queue_owed(ctx, ctx.patience.owed, BATCH)).await;
+    let _ = part(ctx, "inbox", queue_events(ctx)).await;
+    let _ = part(ctx, "dead_letters", raise_dead_letters(ctx)).await;
+    let _ = part(ctx, "authentication", authentication::ask_after_silence(ctx)).await;
+}
+
+/// The parts of every round that ask Stripe, and may take as long as it does.
+pub async fn at_stripe(ctx: &Context) {
+    let _ = part(ctx, "due", close_due(ctx)).await;
+    let _ = part(ctx, "closing", finish_closing(ctx)).await;
+    let _ = part(ctx, "refunds", refunds::send_due(ctx, BATCH_AT_STRIPE)).await;
+}
+
+/// Does a part, and says what came of it: how much, how long it took, and when it last succeeded.
+async fn part(
+    ctx: &Context,
+    part: &'static str,
+    work: impl Future<Output = Result<u64, String>>,
+) -> Result<u64, String> {
+    let began = ctx.env.monotonic();
+    let done = work.await;
+    let took = ctx.env.monotonic().saturating_sub(began);
+    metrics::histogram!("sweep_seconds", "part" => part).record(took.as_secs_f64());
+    match &done {
         Ok(n) => {
-            tracing::info!(part, n, "swept");
-            metrics::counter!("sweep_items_total", "part" => part).increment(n);
+            if *n > 0 {
+                tracing::info!(part, n, "swept");
+                metrics::counter!("sweep_items_total", "part" => part).increment(*n);
+            }
+            let now = Duration::from_millis(u64::try_from(ctx.env.now().0).unwrap_or(0));
+            metrics::gauge!("sweep_last_success_timestamp_seconds", "part" => part).set(now.as_secs_f64());
         }
         Err(reason) => {
             tracing::warn!(part, reason, "the sweep could not do its part");
             metrics::counter!("sweep_failures_total", "part" => part).increment(1);
         }
     }
+    done
+}
+
+/// The same for a part that takes more than one round.
+async fn part_of(
+    ctx: &Context,
+    name: &'static str,
+    work: impl Future<Output = Result<Came, String>>,
+) -> Result<Came, String> {
+    let mut came = Came { items: 0, to_an_end: true };
+    let items = async {
+        came = work.await?;
+        Ok(came.items)
+    };
+    part(ctx, name, items).await?;
+    Ok(came)
 }
 
 /// Rebuilds what the stock has lost. A new epoch, whoever began it, says that the server forgot, or that another one

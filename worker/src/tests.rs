@@ -7,9 +7,12 @@
 mod answers;
 mod authentication;
 mod buyers;
+mod comparing;
 mod deaths;
+mod drifting;
 mod faults;
 mod losing;
+mod missing;
 mod refunds;
 mod stripe;
 mod sweeping;

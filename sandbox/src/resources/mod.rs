@@ -2,6 +2,7 @@
 
 mod charges;
 mod customers;
+pub(crate) mod disputes;
 mod events;
 pub(crate) mod instrument;
 mod intent_params;

@@ -104,6 +104,7 @@ fn charge_of(
         statement_descriptor_suffix: intent.statement_descriptor_suffix.clone(),
         transfer_group: intent.transfer_group.clone(),
         authenticated,
+        disputed: false,
     }
 }
 
@@ -227,6 +228,7 @@ pub(crate) fn charge(work: &mut Work<'_>, order: Order, method: Arc<PaymentMetho
         statement_descriptor_suffix: order.statement_descriptor_suffix,
         transfer_group: order.transfer_group,
         authenticated: false,
+        disputed: false,
     });
     let kind = if decline.is_none() { "charge.succeeded" } else { "charge.failed" };
     work.event(kind, Snapshot::Charge(Arc::clone(&charge)));

@@ -12,6 +12,7 @@ mod pairs;
 mod records;
 mod refunds;
 mod sales;
+mod sweeps;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
@@ -81,6 +82,11 @@ pub fn stories() -> Vec<Story> {
         refunds::a_refund_that_fails_after_all_leaves_units_that_are_for_sale_again,
         refunds::a_pending_refund_is_asked_about_again_and_a_spent_key_is_not_used_again,
         refunds::many_requests_at_once_never_give_back_more_than_was_paid,
+        sweeps::a_bookmark_is_where_it_was_put_last,
+        sweeps::handled_events_are_pruned_the_oldest_first_and_no_others,
+        sweeps::a_disagreement_is_one_row_until_it_is_settled,
+        sweeps::paid_orders_are_read_in_order_page_by_page,
+        sweeps::what_is_committed_moves_with_its_orders,
         crowd::two_hundred_buyers_of_fifty_units,
         crowd::a_crowd_cannot_pass_the_limit_together,
         crowd::one_order_sent_twice_at_once_is_new_once,

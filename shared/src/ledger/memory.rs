@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::book::{Book, Moment, Terms};
 use super::{
-    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState, Returned,
-    SaleCounters, StoredEvent,
+    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
+    Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState,
+    Returned, SaleCounters, StoredEvent, Unmatched,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, State};
@@ -35,6 +35,8 @@ struct Store {
     audit: Vec<AuditEntry>,
     inbox: Vec<(InboxEvent, bool)>,
     outbox: BTreeMap<Uuid, OutboxEntry>,
+    bookmarks: BTreeMap<String, String>,
+    unmatched: Vec<Unmatched>,
 }
 
 impl MemoryLedger {
@@ -49,6 +51,8 @@ impl MemoryLedger {
             audit: Vec::new(),
             inbox: Vec::new(),
             outbox: BTreeMap::new(),
+            bookmarks: BTreeMap::new(),
+            unmatched: Vec::new(),
         };
         Self { env, store: Mutex::new(store) }
     }
@@ -165,6 +169,15 @@ impl Ledger for MemoryLedger {
         Ok(self.read(|store| store.book.sales.get(sale).map(|page| page.counters)))
     }
 
+    async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
+        Ok(self.read(|store| {
+            let page = store.book.sales.get(sale)?;
+            let taken = |tier: &str| page.committed.get(tier).copied().unwrap_or(0);
+            let tiers = page.sale.tiers.iter().map(|tier| (tier.id.clone(), tier.capacity, taken(&tier.id)));
+            Some(Committed { epoch: page.sale.epoch, counters: page.counters, tiers: tiers.collect() })
+        }))
+    }
+
     async fn begin_epoch(&self, sale: &str, _stock_run: &str) -> Result<Option<Image>, LedgerError> {
         let mut store = self.store.lock();
         if let Some(page) = store.book.sales.get_mut(sale) {
@@ -209,6 +222,58 @@ impl Ledger for MemoryLedger {
             *handled = true;
         }
         Ok(())
+    }
+
+    async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError> {
+        let mut store = self.store.lock();
+        let (events, mut pruned) = (store.inbox.len(), 0);
+        store.inbox.sort_by_key(|(event, _)| event.received_at);
+        store.inbox.retain(|(event, handled)| {
+            let goes = *handled && event.received_at < before && pruned < most;
+            pruned += u32::from(goes);
+            !goes
+        });
+        Ok((events - store.inbox.len()) as u64)
+    }
+
+    async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        Ok(self.read(|store| store.bookmarks.get(name).cloned()))
+    }
+
+    async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
+        self.store.lock().bookmarks.insert(name.to_owned(), place.to_owned());
+        Ok(())
+    }
+
+    async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
+        Ok(self.read(|store| {
+            let place = |order: &Order| (order.updated_at, order.id);
+            let paid = store.book.orders.values().filter(|order| order.state == State::Paid);
+            let mut paid: Vec<&Order> = paid.filter(|order| place(order) > after && order.updated_at < until).collect();
+            paid.sort_by_key(|order| place(order));
+            paid.into_iter().take(most as usize).cloned().collect()
+        }))
+    }
+
+    async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
+        let mut store = self.store.lock();
+        match store.unmatched.iter_mut().find(|known| known.payment_intent == unmatched.payment_intent) {
+            Some(known) => known.reason = unmatched.reason,
+            None => store.unmatched.push(unmatched),
+        }
+        Ok(())
+    }
+
+    async fn matched(&self, payment_intent: &str) -> Result<(), LedgerError> {
+        self.store.lock().unmatched.retain(|known| known.payment_intent != payment_intent);
+        Ok(())
+    }
+
+    async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
+        let mut unmatched = self.read(|store| store.unmatched.clone());
+        unmatched.sort_by_key(|known| (known.noticed_at, known.payment_intent.clone()));
+        unmatched.truncate(most as usize);
+        Ok(unmatched)
     }
 
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {

@@ -244,6 +244,34 @@ pub struct SaleCounters {
     pub finished: i64,
 }
 
+/// What a sale has given away, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The sale's epoch.
+    pub epoch: u64,
+    /// How much was accepted and finished.
+    pub counters: SaleCounters,
+    /// Per tier: id, capacity, and the units of all orders that count against it.
+    pub tiers: Vec<(String, u32, u32)>,
+}
+
+/// A payment that ledger and Stripe disagree about, for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmatched {
+    /// `pi_…`; of a paid order without one, `order_` and the order's id.
+    pub payment_intent: String,
+    /// The order that it is about, known to the ledger or not.
+    pub order: Uuid,
+    /// Why: `unknown_order`, `not_settled`, `not_paid_at_stripe`, `without_payment`.
+    pub reason: String,
+    /// What was taken, in minor units; 0 when nothing was.
+    pub amount: i64,
+    /// Its currency, lower case; empty when nothing was taken.
+    pub currency: String,
+    /// When it was first noticed, by the ledger's clock.
+    pub noticed_at: Timestamp,
+}
+
 /// What the stock must show, read from the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {

@@ -59,9 +59,9 @@ use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
 use super::book::Terms;
 use super::{
-    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
-    StoredEvent,
+    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
+    Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
+    SaleCounters, StoredEvent, Unmatched,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order};
@@ -141,7 +141,20 @@ impl SqlLedger {
         reply.await.map_err(|_| LedgerError("its writer broke off; what was written is unknown".to_owned()))?
     }
 
-    async fn mark(&self, mark: Mark) -> Result<(), LedgerError> {
+    /// A transaction that shows one state of the ledger to all its statements.
+    fn one_state(&self) -> TransactionOptions {
+        match self.readers.get_database_backend() {
+            DbBackend::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            // A SQLite transaction shows one state from its first statement on.
+            _ => TransactionOptions::default(),
+        }
+    }
+
+    async fn mark(&self, mark: Mark) -> Result<u64, LedgerError> {
         let (ask, reply) = Ask::new(mark);
         self.ask(Member::Mark(ask), reply).await
     }
@@ -156,7 +169,7 @@ impl Ledger for SqlLedger {
     async fn ping(&self) -> Result<(), LedgerError> {
         let read = Statement::from_string(self.readers.get_database_backend(), "SELECT 1");
         self.readers.query_one_raw(read).await.map_err(Failure::from)?;
-        self.mark(Mark::Ping).await
+        self.mark(Mark::Ping).await.map(drop)
     }
 
     async fn accept(&self, accept: Accept) -> Result<Accepted, LedgerError> {
@@ -224,22 +237,20 @@ impl Ledger for SqlLedger {
         Ok(read::counters(&self.readers, sale).await?)
     }
 
+    async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
+        let tx = self.readers.begin_with_options(self.one_state()).await.map_err(Failure::from)?;
+        let committed = read::committed(&tx, sale).await?;
+        tx.rollback().await.map_err(Failure::from)?;
+        Ok(committed)
+    }
+
     async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError> {
         let (ask, reply) = Ask::new(NewEpoch { sale: sale.to_owned(), stock_run: stock_run.to_owned() });
         self.ask(Member::Epoch(ask), reply).await
     }
 
     async fn image(&self, sale: &str) -> Result<Option<Image>, LedgerError> {
-        let options = match self.readers.get_database_backend() {
-            DbBackend::Postgres => TransactionOptions {
-                isolation_level: Some(IsolationLevel::RepeatableRead),
-                access_mode: Some(AccessMode::ReadOnly),
-                ..TransactionOptions::default()
-            },
-            // A SQLite transaction shows one state from its first statement on.
-            _ => TransactionOptions::default(),
-        };
-        let tx = self.readers.begin_with_options(options).await.map_err(Failure::from)?;
+        let tx = self.readers.begin_with_options(self.one_state()).await.map_err(Failure::from)?;
         let image = image::read(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
         Ok(image)
@@ -259,7 +270,35 @@ impl Ledger for SqlLedger {
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
-        self.mark(Mark::EventHandled(id.to_owned())).await
+        self.mark(Mark::EventHandled(id.to_owned())).await.map(drop)
+    }
+
+    async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError> {
+        self.mark(Mark::Prune { before, most }).await
+    }
+
+    async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        Ok(read::bookmark(&self.readers, name).await?)
+    }
+
+    async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
+        self.mark(Mark::Bookmark { name: name.to_owned(), place: place.to_owned() }).await.map(drop)
+    }
+
+    async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
+        Ok(read::paid(&self.readers, after, until, most).await?)
+    }
+
+    async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
+        self.mark(Mark::Unmatched(unmatched)).await.map(drop)
+    }
+
+    async fn matched(&self, payment_intent: &str) -> Result<(), LedgerError> {
+        self.mark(Mark::Matched(payment_intent.to_owned())).await.map(drop)
+    }
+
+    async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
+        Ok(read::unmatched(&self.readers, most).await?)
     }
 
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
@@ -267,7 +306,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
-        self.mark(Mark::OutboxDone(id)).await
+        self.mark(Mark::OutboxDone(id)).await.map(drop)
     }
 
     async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError> {

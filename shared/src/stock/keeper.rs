@@ -47,6 +47,15 @@ pub async fn restore(
     Ok(restored)
 }
 
+/// Makes the stock show a sale as the ledger has it, although it knows the sale, and at the price of its unpaid holds;
+/// `false` when somebody else has just begun to, or there is no such sale.
+///
+/// # Errors
+/// When stock or ledger could not be reached.
+pub async fn begin_anew(ledger: &dyn Ledger, stock: &dyn Stock, sale: &str) -> Result<bool, KeeperError> {
+    Ok(stock.begin_rebuild(sale).await? && rebuild(ledger, stock, sale).await?)
+}
+
 async fn epoch_of(ledger: &dyn Ledger, sale: &str) -> Result<Option<u64>, LedgerError> {
     Ok(ledger.sales().await?.into_iter().find(|found| found.slug == sale).map(|found| found.epoch))
 }

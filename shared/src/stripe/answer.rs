@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
-use super::{Answer, Found, FoundRefund, Refunded, Refusal};
+use super::{Answer, Found, FoundRefund, NotRead, Refunded, Refusal};
 use crate::decline::{Decline, DeclineClass};
 
 /// Stripe's error object, as far as anything depends on it.
@@ -152,6 +152,18 @@ pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Result<(Vec<Intent>, bo
         Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => reason,
     };
     Err(Found::Unknown { reason })
+}
+
+/// The body of a list.
+pub(super) fn of_list(heard: &Result<Reply, NoReply>) -> Result<&[u8], NotRead> {
+    let (reason, after, refused) = match verdict(heard) {
+        Ok(reply) => return Ok(&reply.body),
+        Err(No::Declined { .. }) => ("a decline instead of a list".to_owned(), None, false),
+        Err(No::Throttled { reason, after, .. }) => (reason, after, false),
+        Err(No::Unknown { reason, .. }) => (reason, None, false),
+        Err(No::Refused { reason, kind, .. }) => (reason, None, kind == Refusal::Request),
+    };
+    Err(NotRead { reason, after, refused })
 }
 
 /// All or nothing: an entry that cannot be read might be the one that is looked for.

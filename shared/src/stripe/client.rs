@@ -14,11 +14,10 @@ use stripe_types::{RangeBoundsTs, RangeQueryTs};
 use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
+use super::lists::{ListedEvent, ListedPayment, NotRead, PAGE, Page};
 use super::{API_VERSION, Answer, Found, FoundRefund, Refunded, StoredRequest, Stripe, answer};
 use crate::env::{Env, Timestamp};
 
-/// The entries of one page; Stripe's maximum.
-const PAGE: i64 = 100;
 /// The most pages that are read to find an order: 10,000 PaymentIntents, several minutes of the busiest sale.
 const PAGES_MAX: usize = 100;
 
@@ -47,7 +46,7 @@ impl HttpStripe {
     }
 
     /// One request, measured and logged under the outcome that `read` finds in what came back.
-    async fn observed<T>(
+    pub(super) async fn observed<T>(
         &self,
         operation: &'static str,
         call: Call<'_>,
@@ -161,6 +160,14 @@ impl Stripe for HttpStripe {
         Found::Unknown { reason: format!("more than {PAGES_MAX} pages of PaymentIntents in the window") }
     }
 
+    async fn events(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedEvent>, NotRead> {
+        self.list_events(created_from, after).await
+    }
+
+    async fn payments(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedPayment>, NotRead> {
+        self.list_payments(created_from, after).await
+    }
+
     async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
         let name = std::collections::HashMap::from([("refund".to_owned(), refund.to_string())]);
         let built = CreateRefund::new().payment_intent(payment_intent).amount(amount).metadata(name).build();
@@ -195,9 +202,9 @@ fn refund_and_outcome(heard: &Result<Reply, NoReply>) -> (Refunded, Outcome) {
     (refunded, outcome)
 }
 
-type Page = Result<(Vec<super::intent::Intent>, bool), Found>;
+type FoundPage = Result<(Vec<super::intent::Intent>, bool), Found>;
 
-fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (Page, Outcome) {
+fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (FoundPage, Outcome) {
     let page = answer::of_page(heard);
     let outcome = match &page {
         Err(Found::Unknown { reason }) => Outcome { name: "unknown", reason: Some(reason.clone()) },
@@ -206,11 +213,11 @@ fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (Page, Outcome) {
     (page, outcome)
 }
 
-fn below_v1(built: &RequestBuilder) -> String {
+pub(super) fn below_v1(built: &RequestBuilder) -> String {
     format!("/v1{}", built.path)
 }
 
-fn typed<'a>(built: &'a RequestBuilder, path: &'a str, key: Option<&'a str>) -> Call<'a> {
+pub(super) fn typed<'a>(built: &'a RequestBuilder, path: &'a str, key: Option<&'a str>) -> Call<'a> {
     let method = match built.method {
         StripeMethod::Get => Method::GET,
         StripeMethod::Post => Method::POST,
@@ -225,9 +232,9 @@ fn confirmed_intent(path: &str) -> Option<&str> {
 }
 
 /// One word for the metrics, and the reason for the log.
-struct Outcome {
-    name: &'static str,
-    reason: Option<String>,
+pub(super) struct Outcome {
+    pub(super) name: &'static str,
+    pub(super) reason: Option<String>,
 }
 
 impl Outcome {

@@ -8,9 +8,9 @@ use futures::future::poll_fn;
 use parking_lot::Mutex;
 use shared::env::{Env, Timestamp};
 use shared::ledger::{
-    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, Ledger,
-    LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned, SaleCounters,
-    StoredEvent,
+    Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
+    Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
+    SaleCounters, StoredEvent, Unmatched,
 };
 use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
@@ -242,6 +242,30 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     }
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
         around!(self, event_handled(id))
+    }
+    async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError> {
+        around!(self, prune_events(before, most))
+    }
+    async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        around!(self, bookmark(name))
+    }
+    async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
+        around!(self, set_bookmark(name, place))
+    }
+    async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
+        around!(self, paid(after, until, most))
+    }
+    async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
+        around!(self, note_unmatched(unmatched))
+    }
+    async fn matched(&self, payment_intent: &str) -> Result<(), LedgerError> {
+        around!(self, matched(payment_intent))
+    }
+    async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
+        around!(self, unmatched(most))
+    }
+    async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
+        around!(self, committed(sale))
     }
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
         around!(self, outbox(most))

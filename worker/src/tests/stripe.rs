@@ -11,11 +11,17 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use shared::decline::{Decline, DeclineClass};
 use shared::env::{Env, Timestamp};
-use shared::stripe::{Answer, ClientSecret, Found, FoundRefund, Payment, Refunded, Refusal, StoredRequest, Stripe};
+use shared::stripe::{
+    Answer, ClientSecret, Found, FoundRefund, ListedEvent, ListedPayment, NotRead, Page, Payment, Refunded, Refusal,
+    StoredRequest, Stripe,
+};
 use uuid::Uuid;
 
+use self::lists::Told;
 use super::faults::Faults;
 use super::till::{Balance, Till};
+
+mod lists;
 
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -30,6 +36,8 @@ pub(super) enum Call {
     Refund,
     RetrieveRefund,
     FindRefund,
+    Events,
+    Payments,
 }
 
 /// How Stripe, or the way there, behaves at one call.
@@ -113,6 +121,8 @@ struct Books {
     sent: Vec<(String, StoredRequest)>,
     calls: Vec<(Call, String)>,
     executed: u32,
+    /// What happened, the oldest first.
+    events: Vec<Told>,
 }
 
 /// The small Stripe.
@@ -182,9 +192,16 @@ impl SmallStripe {
 
     /// The bank has thought about it.
     pub(super) fn resolve(&self, id: &str, status: Status) {
-        if let Some(intent) = self.books.lock().intents.get_mut(id) {
+        let mut books = self.books.lock();
+        if let Some(intent) = books.intents.get_mut(id) {
             intent.become_(status);
         }
+        books.tell(id, self.env.now());
+    }
+
+    /// A payment intent is there no more, as in another account.
+    pub(super) fn lose(&self, id: &str) {
+        self.books.lock().intents.remove(id);
     }
 
     /// The challenge that a payment intent's buyer sees now, in whichever tab.
@@ -221,7 +238,9 @@ impl SmallStripe {
         let intent = books.intents.get_mut(&id).unwrap();
         intent.become_(Status::Succeeded);
         intent.foreign = true;
-        match intent.answer() {
+        let answer = intent.answer();
+        books.tell(&id, now);
+        match answer {
             Answer::Succeeded(payment) => payment,
             other => panic!("{other:?}"),
         }
@@ -430,15 +449,19 @@ impl Books {
                 other => panic!("no such card: {other}"),
             }
         }
-        intent.answer()
+        let answer = intent.answer();
+        self.tell(&id, now);
+        answer
     }
 
-    fn cancel(&mut self, id: &str) -> Answer {
+    fn cancel(&mut self, id: &str, now: Timestamp) -> Answer {
         let Some(intent) = self.intents.get_mut(id) else { return refused(Refusal::Request) };
         if matches!(intent.status, Status::Blank | Status::Declined(_) | Status::Action) {
             intent.status = Status::Canceled;
         }
-        intent.answer()
+        let answer = intent.answer();
+        self.tell(id, now);
+        answer
     }
 
     fn refund(&mut self, id: &str, amount: i64, name: Uuid) -> Refunded {
@@ -466,7 +489,7 @@ impl Stripe for SmallStripe {
 
     async fn retrieve(&self, payment_intent: &str) -> Answer {
         self.travel("retrieve", || match self.read(Call::Retrieve, payment_intent) {
-            Ok(()) => self.books.lock().intents.get(payment_intent).unwrap().answer(),
+            Ok(()) => self.books.lock().intents.get(payment_intent).map_or(refused(Refusal::Request), Intent::answer),
             Err(answer) => answer,
         })
         .await
@@ -475,7 +498,8 @@ impl Stripe for SmallStripe {
     async fn cancel(&self, payment_intent: &str, key: &str) -> Answer {
         self.travel("cancel", || {
             let parameters = format!("cancel {payment_intent}");
-            self.keyed(Call::Cancel, key, parameters, |books| Reply::Intent(books.cancel(payment_intent))).answer()
+            let now = self.env.now();
+            self.keyed(Call::Cancel, key, parameters, |books| Reply::Intent(books.cancel(payment_intent, now))).answer()
         })
         .await
     }
@@ -494,6 +518,14 @@ impl Stripe for SmallStripe {
             }
         })
         .await
+    }
+
+    async fn events(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedEvent>, NotRead> {
+        self.travel("events", || self.list_events(created_from, after)).await
+    }
+
+    async fn payments(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedPayment>, NotRead> {
+        self.travel("payments", || self.list_payments(created_from, after)).await
     }
 
     async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {

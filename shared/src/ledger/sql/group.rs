@@ -193,15 +193,37 @@ async fn store_events(
     Ok(new.first().map(|event| Receipt::Event(event.id.clone())))
 }
 
-async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, ()>) -> Result<Option<Receipt>, Failure> {
+async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, u64>) -> Result<Option<Receipt>, Failure> {
     let (sql, values) = match &ask.question {
         Mark::EventHandled(id) => ("UPDATE inbox SET handled = TRUE WHERE id = ?", vec![id.as_str().into()]),
         Mark::OutboxDone(id) => ("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]),
+        Mark::Bookmark { name, place } => (
+            "INSERT INTO bookmarks (name, place) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET place = excluded.place",
+            vec![name.as_str().into(), place.as_str().into()],
+        ),
+        Mark::Unmatched(one) => (
+            "INSERT INTO unmatched (payment_intent, order_id, reason, amount, currency, noticed_at)
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (payment_intent) DO UPDATE SET reason = excluded.reason",
+            vec![
+                one.payment_intent.as_str().into(),
+                one.order.into(),
+                one.reason.as_str().into(),
+                one.amount.into(),
+                one.currency.as_str().into(),
+                one.noticed_at.0.into(),
+            ],
+        ),
+        Mark::Matched(id) => ("DELETE FROM unmatched WHERE payment_intent = ?", vec![id.as_str().into()]),
+        Mark::Prune { before, most } => (
+            "DELETE FROM inbox WHERE handled AND id IN
+             (SELECT id FROM inbox WHERE handled AND received_at < ? ORDER BY received_at, id LIMIT ?)",
+            vec![before.0.into(), i64::from(*most).into()],
+        ),
         // Finds no row, but a database that cannot be written to refuses it.
         Mark::Ping => ("UPDATE sales SET epoch = epoch WHERE slug = ?", vec!["".into()]),
     };
-    statements::execute_with(tx, sql, values).await?;
-    ask.decide(());
+    let met = statements::execute_with(tx, sql, values).await?;
+    ask.decide(met);
     Ok(Some(Receipt::None))
 }
 

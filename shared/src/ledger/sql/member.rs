@@ -3,10 +3,11 @@
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::env::Timestamp;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, LedgerError, Prepare,
-    RefundAsked, RefundNews, RefundRequest,
+    RefundAsked, RefundNews, RefundRequest, Unmatched,
 };
 use crate::sale::Sale;
 
@@ -53,6 +54,17 @@ pub(super) struct Claim {
 pub(super) enum Mark {
     EventHandled(String),
     OutboxDone(Uuid),
+    Bookmark {
+        name: String,
+        place: String,
+    },
+    Unmatched(Unmatched),
+    Matched(String),
+    /// Forgets handled events.
+    Prune {
+        before: Timestamp,
+        most: u32,
+    },
     /// Nothing, but by a transaction that could write.
     Ping,
 }
@@ -78,7 +90,8 @@ pub(super) enum Member {
     Refund(Box<Ask<RefundRequest, RefundAsked>>),
     News(Box<Ask<(Uuid, RefundNews), Applied>>),
     Events(Box<Ask<Vec<InboxEvent>, Vec<bool>>>),
-    Mark(Box<Ask<Mark, ()>>),
+    /// Answered with how many rows it met.
+    Mark(Box<Ask<Mark, u64>>),
     Create(Box<Ask<Sale, Created>>),
     Control(Box<Ask<Steering, Controlled>>),
     Epoch(Box<Ask<NewEpoch, Option<Image>>>),

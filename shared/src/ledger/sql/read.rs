@@ -6,12 +6,16 @@ use sea_orm::sea_query::{Condition, Expr, LockType};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::entities::{attempts, audit, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers};
+use super::entities::{
+    attempts, audit, bookmarks, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers, unmatched as odd,
+};
 use super::failure::Failure;
 use super::rows::TierCounts;
 use super::{rows, statements};
 use crate::env::Timestamp;
-use crate::ledger::{AuditEntry, InboxEvent, Left, OutboxEntry, Refund, Returned, SaleCounters, StoredEvent};
+use crate::ledger::{
+    AuditEntry, Committed, InboxEvent, Left, OutboxEntry, Refund, Returned, SaleCounters, StoredEvent, Unmatched,
+};
 use crate::order::{Attempt, Order, State, Ticket};
 use crate::sale::{PricedItem, Sale, Tier};
 
@@ -23,6 +27,7 @@ pub(super) const OPEN: &str = "state NOT IN ('paid', 'expired', 'canceled')";
 const UNHANDLED: &str = "NOT handled";
 const OPEN_REFUND: &str = "state IN ('owed', 'pending')";
 const RETURNED: &str = "returned > 0";
+const PAID: &str = "state = 'paid'";
 
 /// Orders by id, locked for their transaction if asked (where the database locks rows), in the order of their ids.
 pub(super) async fn orders<C: ConnectionTrait>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {
@@ -204,4 +209,50 @@ pub(super) async fn returned<C: ConnectionTrait>(db: &C) -> Result<Vec<Returned>
         Returned { sale, tier: tier.id, units: counts.returned }
     };
     Ok(select.all(db).await?.into_iter().map(one).collect())
+}
+
+/// Where a sweep has come to.
+pub(super) async fn bookmark<C: ConnectionTrait>(db: &C, name: &str) -> Result<Option<String>, Failure> {
+    Ok(bookmarks::Entity::find_by_id(name).one(db).await?.map(|row| row.place))
+}
+
+/// Orders that became paid in a span of time, in this order.
+pub(super) async fn paid<C: ConnectionTrait>(
+    db: &C,
+    (at, id): (Timestamp, Uuid),
+    until: Timestamp,
+    most: u32,
+) -> Result<Vec<Order>, Failure> {
+    // Spelled out: SQLite uses the index for it, and not for a comparison of rows.
+    let later = Condition::any()
+        .add(orders::Column::UpdatedAt.gt(at.0))
+        .add(Condition::all().add(orders::Column::UpdatedAt.eq(at.0)).add(orders::Column::Id.gt(id)));
+    let select = orders::Entity::find()
+        .filter(Expr::cust(PAID))
+        .filter(orders::Column::UpdatedAt.gte(at.0))
+        .filter(orders::Column::UpdatedAt.lt(until.0))
+        .filter(later)
+        .order_by_asc(orders::Column::UpdatedAt)
+        .order_by_asc(orders::Column::Id)
+        .limit(u64::from(most));
+    assemble(db, select.all(db).await?).await
+}
+
+/// Payments that ledger and Stripe disagree about.
+pub(super) async fn unmatched<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<Unmatched>, Failure> {
+    let select = odd::Entity::find()
+        .order_by_asc(odd::Column::NoticedAt)
+        .order_by_asc(odd::Column::PaymentIntent)
+        .limit(u64::from(most));
+    Ok(select.all(db).await?.into_iter().map(rows::unmatched).collect())
+}
+
+/// What each tier of a sale has committed. The connection is inside a transaction that shows one state.
+pub(super) async fn committed<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Option<Committed>, Failure> {
+    let Some(sale) = sales::Entity::find_by_id(slug).one(db).await? else { return Ok(None) };
+    let select = tiers::Entity::find().filter(tiers::Column::Sale.eq(slug)).order_by_asc(tiers::Column::Position);
+    let tiers = tiers_by_sale(select.all(db).await?).remove(slug).unwrap_or_default();
+    let tiers = tiers.into_iter().map(|(tier, counts)| (tier.id, tier.capacity, counts.committed)).collect();
+    let (counters, epoch) = (rows::counters(&sale), rows::epoch(&sale));
+    Ok(Some(Committed { epoch, counters, tiers }))
 }

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::entities::{attempts, audit, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers};
+use super::entities::{attempts, audit, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers, unmatched};
 use super::failure::Failure;
 use crate::decline::Decline;
 use crate::env::Timestamp;
-use crate::ledger::{AuditEntry, InboxEvent, OutboxEntry, Refund, RefundState, SaleCounters};
+use crate::ledger::{AuditEntry, InboxEvent, OutboxEntry, Refund, RefundState, SaleCounters, Unmatched};
 use crate::order::{Attempt, AttemptState, ClientSecret, Closing, Order, State, Ticket};
 use crate::sale::{PricedItem, Sale, Tier};
 use crate::stripe::StoredRequest;
@@ -76,6 +76,7 @@ pub(super) fn tier_rows(sale: &Sale) -> Vec<tiers::Model> {
 
 pub(super) fn sale(row: sales::Model, tiers: Vec<Tier>) -> Result<Sale, Failure> {
     Ok(Sale {
+        epoch: epoch(&row),
         currency: word("sales.currency", &row.currency)?,
         slug: row.slug,
         name: row.name,
@@ -83,9 +84,12 @@ pub(super) fn sale(row: sales::Model, tiers: Vec<Tier>) -> Result<Sale, Failure>
         closes_at: row.closes_at.map(Timestamp),
         hold_ms: row.hold_ms,
         paused: row.paused,
-        epoch: u64::try_from(row.epoch).unwrap_or(0),
         tiers,
     })
+}
+
+pub(super) fn epoch(row: &sales::Model) -> u64 {
+    u64::try_from(row.epoch).unwrap_or(0)
 }
 
 pub(super) fn counters(row: &sales::Model) -> SaleCounters {
@@ -343,4 +347,15 @@ pub(super) fn outbox_row(entry: OutboxEntry) -> outbox::Model {
 
 pub(super) fn outbox_entry(row: outbox::Model) -> OutboxEntry {
     OutboxEntry { id: row.id, kind: row.kind, order: row.order_id, created_at: Timestamp(row.created_at) }
+}
+
+pub(super) fn unmatched(row: unmatched::Model) -> Unmatched {
+    Unmatched {
+        payment_intent: row.payment_intent,
+        order: row.order_id,
+        reason: row.reason,
+        amount: row.amount,
+        currency: row.currency,
+        noticed_at: Timestamp(row.noticed_at),
+    }
 }
