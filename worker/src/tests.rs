@@ -9,6 +9,8 @@ mod buyers;
 mod deaths;
 mod faults;
 mod losing;
+mod refund_events;
+mod refund_walk;
 mod refunds;
 mod stripe;
 mod sweeping;
