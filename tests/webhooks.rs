@@ -5,6 +5,7 @@
 
 mod doors;
 mod payments;
+mod refunds;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -37,7 +37,7 @@ use crate::sale::Sale;
 pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked};
 pub use records::{
     AuditEntry, Committed, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState,
-    RefundWhat, Returned, SaleCounters, StoredEvent, Unmatched,
+    RefundWhat, Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 
 /// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
@@ -181,6 +181,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn request_refund(&self, asked: RefundRequest) -> Result<RefundAsked, LedgerError>;
     /// Records what was learned of a refund of an order, with all that it entails.
     async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError>;
+    /// Records a refund of an order's payment as Stripe lists it: news of one of ours, or one that was made elsewhere, as
+    /// in Stripe's dashboard, which gets a row of its own. Refused when the order knows nothing of the payment.
+    async fn see_refund(&self, order: Uuid, seen: SeenRefund) -> Result<Applied, LedgerError>;
     /// The refunds of an order, the oldest first.
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError>;
     /// Refunds that are owed or pending, and that Stripe is due to be asked about; the most urgent first.

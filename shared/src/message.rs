@@ -145,7 +145,7 @@ pub struct RefundView<'a> {
     amount: i64,
     currency: &'a str,
     state: &'static str,
-    /// `requested`, or which mistake it mends.
+    /// `requested`, `elsewhere` (as in Stripe's dashboard), or which mistake it mends.
     cause: &'a str,
     reason: Option<&'a str>,
     restock: bool,

@@ -74,6 +74,10 @@ impl StockError {
         Self(format!("{missing} units of {tier} are to be returned that are not shown as sold yet"))
     }
 
+    fn came_back_before(tier: &str, missing: u32) -> Self {
+        Self(format!("{missing} units of {tier} have come back already"))
+    }
+
     fn pins_first(tier: &str, missing: u32) -> Self {
         Self(format!("{missing} units of {tier} are in pins that have to end first"))
     }
@@ -257,7 +261,9 @@ pub trait Stock: Send + Sync + 'static {
     ///
     /// An order that is paid after its units were released takes them again: from what is free, else from unpaid
     /// holds, the one that would last longest first, since the ledger is the truth. Units in pins are not touched; if
-    /// too many are there, nothing changes and this is an error, until those pins have ended.
+    /// too many are there, nothing changes and this is an error, until those pins have ended. Units that came back by
+    /// [`Stock::set_returned`] cannot come back once more: an order that is not paid after all, and whose tier does not
+    /// show so many as sold, changes nothing and is an error.
     async fn settle(&self, settlement: Settlement) -> Result<(), StockError>;
 
     /// The unpaid and unpinned holds of a customer; the one that ends first comes first.

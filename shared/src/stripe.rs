@@ -223,14 +223,40 @@ pub enum Refunded {
     },
 }
 
-/// What a search for one refund among those of a payment gave.
+/// A refund that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewRefund<'a> {
+    /// Of which payment: `pi_…`
+    pub payment_intent: &'a str,
+    /// In the currency's minor unit.
+    pub amount: i64,
+    /// The order that the payment was for; an event about the refund names it.
+    pub order: Uuid,
+    /// Our name for it, by which it can be found again.
+    pub name: Uuid,
+}
+
+/// A refund of a payment, whoever made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoundRefund {
-    /// It was made, and stands so.
-    Yes(Refunded),
-    /// All refunds of the payment were read, and it is none of them.
-    No,
-    /// They could not be read.
+pub struct ListedRefund {
+    /// How it stands: succeeded, pending or failed.
+    pub stands: Refunded,
+    /// `re_…`
+    pub id: String,
+    /// Our name for it; `None` of one that was made elsewhere, as in Stripe's dashboard.
+    pub name: Option<Uuid>,
+    /// In the currency's minor unit.
+    pub amount: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+}
+
+/// The refunds of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refunds {
+    /// Every one of them, the newest first.
+    All(Vec<ListedRefund>),
+    /// They could not be read to the end; absence is not proved.
     Unknown {
         /// What went wrong.
         reason: String,
@@ -256,14 +282,14 @@ pub trait Stripe: Send + Sync + 'static {
     /// outwards). Stripe's search is not used: it lags, and so proves no absence.
     async fn find(&self, order: Uuid, created_from: Timestamp, created_to: Timestamp) -> Found;
 
-    /// Gives back `amount` (in minor units); `refund` is our name for it, by which it can be found again.
-    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded;
+    /// Gives money back.
+    async fn refund(&self, refund: NewRefund<'_>, key: &str) -> Refunded;
 
     /// Reads a refund (`re_…`).
     async fn retrieve_refund(&self, stripe_id: &str) -> Refunded;
 
-    /// Looks for a refund by our name for it, among those of its payment.
-    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund;
+    /// Reads all refunds of a payment (`pi_…`).
+    async fn refunds(&self, payment_intent: &str) -> Refunds;
 
     /// One page of the account's events of [`webhook::EVENT_TYPES`] since a time (whole seconds), the newest first;
     /// `after` is where the page before it ended. Stripe keeps them for 30 days.

@@ -198,7 +198,8 @@ impl Reply {
 fn refund_line(refund: &Refund) -> String {
     let money = Money { amount: refund.amount, currency: refund.currency };
     let request = refund.request.map(|request| format!(", request {request}")).unwrap_or_default();
-    format!("refund {} of {money}, {}{request}", refund.id, refund.state.as_str())
+    let cause = if refund.request.is_some() { String::new() } else { format!(", {}", refund.reason) };
+    format!("refund {} of {money}, {}{cause}{request}", refund.id, refund.state.as_str())
 }
 
 fn audit_row(line: &AuditEntry) -> Value {

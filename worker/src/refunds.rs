@@ -3,9 +3,13 @@
 //! A refund is never sent under a second key while the first one may have moved the money: Stripe would give a part of
 //! an order back as often as it is asked to. So when a key is of no more use, because a 500 is stored under it or Stripe
 //! may have forgotten it, the refund is looked for by our name for it first.
+//!
+//! Others give money back, too, as in Stripe's dashboard. Whenever an event or a refusal says so, all refunds of the
+//! payment are read and recorded, whoever made them ([`read_all`]).
 
-use shared::ledger::{Applied, Refund, RefundNews, RefundState};
-use shared::stripe::{FoundRefund, Refunded, Refusal};
+use shared::ledger::{Applied, Refund, RefundNews, RefundState, SeenRefund};
+use shared::order::Order;
+use shared::stripe::{ListedRefund, NewRefund, Refunded, Refunds, Refusal};
 
 use crate::{Context, RESEND_FOR, settle};
 
@@ -27,6 +31,7 @@ async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
         _ => ask_for(ctx, refund).await?,
     };
     shared::crash::point("after_refund_answer");
+    let answer = if is_overtaken(&answer) { when_overtaken(ctx, refund, answer).await? } else { answer };
     let news = |state, stripe_id| RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key: false };
     let news = match answer {
         Refunded::Succeeded { refund, .. } => news(RefundState::Succeeded, Some(refund)),
@@ -35,7 +40,7 @@ async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
             RefundNews { note: Some(reason), ..news(RefundState::Failed, Some(refund)) }
         }
         // Money that came by mistake went back as a whole; a part that somebody asked for was not among what is gone.
-        Refunded::Already if !refund.is_requested() => news(RefundState::Succeeded, None),
+        Refunded::Already if refund.is_of_a_mistake() => news(RefundState::Succeeded, None),
         Refunded::Already => RefundNews {
             note: Some("all of it had gone back on another way".into()),
             ..news(RefundState::Failed, None)
@@ -62,13 +67,71 @@ async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
     record(ctx, refund, news).await
 }
 
+/// Whether there is less left of the payment than was to go back: somebody has given it back elsewhere.
+fn is_overtaken(answer: &Refunded) -> bool {
+    matches!(answer, Refunded::Already | Refunded::Refused { kind: Refusal::Request, .. })
+}
+
+/// Records by whom a refund was overtaken before it fails, so that no ticket is valid for a moment whose price has gone.
+/// While that cannot be read, nothing is known.
+async fn when_overtaken(ctx: &Context, refund: &Refund, answer: Refunded) -> Result<Refunded, String> {
+    let order = ctx.ledger.order(refund.order).await.map_err(|error| error.to_string())?;
+    let Some(order) = order else { return Ok(answer) };
+    let read = read_all(ctx, &order, &refund.payment_intent).await;
+    Ok(read.map_or_else(|reason| Refunded::Unknown { reason, replayed: false }, |()| answer))
+}
+
+/// Reads all refunds of an order's payment, records those that are news, and shows the order as it is then.
+///
+/// # Errors
+/// A reason, when something could not be reached or read.
+pub async fn read_all(ctx: &Context, order: &Order, payment_intent: &str) -> Result<(), String> {
+    let listed = match ctx.stripe.refunds(payment_intent).await {
+        Refunds::All(listed) => listed,
+        Refunds::Unknown { reason } => return Err(reason),
+    };
+    let mut order = order.clone();
+    // The oldest first, as they were made.
+    for listed in listed.into_iter().rev() {
+        let seen = seen(payment_intent, listed).ok_or("a refund in a currency that nobody knows")?;
+        let (stripe_id, state) = (seen.stripe_id.clone(), seen.state.as_str());
+        let applied = ctx.ledger.see_refund(order.id, seen).await.map_err(|error| error.to_string())?;
+        let Applied::Order { order: now, changed, .. } = applied else { continue };
+        if changed {
+            tracing::info!(order = %now.id, refund = stripe_id, state, "refund, as Stripe lists it");
+            metrics::counter!("refunds_total", "reason" => "listed", "state" => state).increment(1);
+        }
+        order = *now;
+    }
+    settle::show(ctx, &order).await
+}
+
+fn seen(payment_intent: &str, listed: ListedRefund) -> Option<SeenRefund> {
+    let (state, note) = match listed.stands {
+        Refunded::Succeeded { .. } => (RefundState::Succeeded, None),
+        Refunded::Failed { reason, .. } => (RefundState::Failed, Some(reason)),
+        _ => (RefundState::Pending, None),
+    };
+    Some(SeenRefund {
+        payment_intent: payment_intent.to_owned(),
+        stripe_id: listed.id,
+        name: listed.name,
+        amount: listed.amount,
+        currency: listed.currency.parse().ok()?,
+        state,
+        note,
+    })
+}
+
 /// Sends a refund under its key, unless that key can tell nothing any more.
 async fn ask_for(ctx: &Context, refund: &Refund) -> Result<Refunded, String> {
     let forgotten = ctx.ledger.now().since(refund.created_at) > RESEND_FOR;
     if forgotten && let Some(answer) = found(ctx, refund).await {
         return Ok(answer);
     }
-    let send = async |key: String| ctx.stripe.refund(&refund.payment_intent, refund.amount, refund.id, &key).await;
+    let Refund { payment_intent, amount, order, id: name, .. } = refund;
+    let new = NewRefund { payment_intent, amount: *amount, order: *order, name: *name };
+    let send = async |key: String| ctx.stripe.refund(new, &key).await;
     let answer = send(refund.idempotency_key()).await;
     if !matches!(answer, Refunded::Unknown { replayed: true, .. }) {
         return Ok(answer);
@@ -85,10 +148,9 @@ async fn ask_for(ctx: &Context, refund: &Refund) -> Result<Refunded, String> {
 
 /// What became of a refund that may have been made; `None` when it was not.
 async fn found(ctx: &Context, refund: &Refund) -> Option<Refunded> {
-    match ctx.stripe.find_refund(&refund.payment_intent, refund.id).await {
-        FoundRefund::Yes(refunded) => Some(refunded),
-        FoundRefund::No => None,
-        FoundRefund::Unknown { reason } => Some(Refunded::Unknown { reason, replayed: false }),
+    match ctx.stripe.refunds(&refund.payment_intent).await {
+        Refunds::All(made) => made.into_iter().find(|made| made.name == Some(refund.id)).map(|made| made.stands),
+        Refunds::Unknown { reason } => Some(Refunded::Unknown { reason, replayed: false }),
     }
 }
 

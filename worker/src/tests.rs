@@ -13,6 +13,8 @@ mod drifting;
 mod faults;
 mod losing;
 mod missing;
+mod refund_events;
+mod refund_walk;
 mod refunds;
 mod stripe;
 mod sweeping;

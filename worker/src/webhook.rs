@@ -1,4 +1,5 @@
-//! `webhook`: asks Stripe about the payment that an event speaks of, and settles what it has become.
+//! `webhook`: asks Stripe about the payment that an event speaks of, and settles what it has become; or about its
+//! refunds, which are read all together, whoever made them.
 //!
 //! Events come twice, late and in any order, so that nothing is concluded from one but that it is time to ask. What
 //! Stripe answers becomes an outcome exactly as a look-up's answer does, and ends in the one path, [`settle`].
@@ -9,15 +10,16 @@
 use std::time::Duration;
 
 use shared::jobs::Webhook;
-use shared::ledger::{Change, InboxEvent};
+use shared::ledger::{Change, InboxEvent, RefundState};
 use shared::order::{Attempt, AttemptState, Order, State};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
 use shared::stripe::webhook::Event;
 use shared::stripe::{Answer, Payment, Refusal};
+use uuid::Uuid;
 
 use crate::create_charge::{CONFIGURATION_PAUSE, conclude, step, succeeded};
-use crate::{Context, later, settle};
+use crate::{Context, later, refunds, settle};
 
 /// The answer to the request that caused an event is likely on its way: to ask about each would double the traffic.
 const GRACE: Duration = Duration::from_secs(1);
@@ -70,28 +72,93 @@ pub(crate) fn raised(event: &str, reason: &'static str) -> &'static str {
 
 async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration) -> Seen {
     let Some(event) = Event::read(stored.body.as_bytes()) else { return Seen::Odd("unreadable") };
-    if !event.may_move_a_payment() {
+    if !event.may_move_a_payment() && !event.may_move_a_refund() {
         return Seen::Done("other_kind");
     }
-    let (Some(payment_intent), Some(order)) = (&event.payment_intent, event.order) else {
-        return Seen::Done("not_ours");
+    let Some(payment_intent) = &event.payment_intent else { return Seen::Done("not_ours") };
+    let order = match (event.order, event.may_move_a_refund()) {
+        (Some(order), _) => Ok(order),
+        // Who makes a refund in the dashboard does not write the order on it.
+        (None, true) => order_of(ctx, info, payment_intent).await,
+        (None, false) => Err(Seen::Done("not_ours")),
     };
-    let order = match ctx.ledger.order(order).await {
+    let order = match order {
+        Ok(order) => ctx.ledger.order(order).await,
+        Err(seen) => return seen,
+    };
+    let order = match order {
         Ok(Some(order)) => order,
         Ok(None) if age < STRANGER_AFTER => return Seen::Wait(later(ctx, info, "the ledger has no such order")),
         Ok(None) => return Seen::Odd("unknown_order"),
         Err(error) => return Seen::Wait(later(ctx, info, error.to_string())),
     };
-    if order.state == State::Paid && order.payment_intent.as_ref() == Some(payment_intent) {
+    if event.may_move_a_refund() {
+        return refunded(ctx, info, &order, payment_intent, &event, age).await;
+    }
+    paid(ctx, info, &order, payment_intent, age).await
+}
+
+/// The order that a payment was made for, as Stripe keeps it with the payment.
+async fn order_of(ctx: &Context, info: JobInfo, payment_intent: &str) -> Result<Uuid, Seen> {
+    match ctx.stripe.retrieve(payment_intent).await {
+        Answer::Succeeded(payment) => payment.order.ok_or(Seen::Done("not_ours")),
+        Answer::Throttled { reason, .. } | Answer::Unknown { reason, .. } | Answer::Refused { reason, .. } => {
+            Err(Seen::Wait(later(ctx, info, reason)))
+        }
+        // What was not paid has no refunds.
+        _ => Err(Seen::Done("not_ours")),
+    }
+}
+
+/// An event about a payment.
+async fn paid(ctx: &Context, info: JobInfo, order: &Order, payment_intent: &str, age: Duration) -> Seen {
+    if is_paid_by(order, payment_intent) {
         // Success is final. Whoever settled it may have died before telling.
-        let shown = settle::show(ctx, &order).await;
+        let shown = settle::show(ctx, order).await;
         return shown.map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("known"));
     }
     match ctx.ledger.attempt(order.id, order.attempt).await {
-        Ok(Some(attempt)) => ask(ctx, info, &order, &attempt, payment_intent, age).await,
+        Ok(Some(attempt)) => ask(ctx, info, order, &attempt, payment_intent, age).await,
         Ok(None) => Seen::Odd("no_attempt"),
         Err(error) => Seen::Wait(later(ctx, info, error.to_string())),
     }
+}
+
+/// An event about a refund. What is refunded was paid: if the order does not know so, that is settled first.
+async fn refunded(
+    ctx: &Context,
+    info: JobInfo,
+    order: &Order,
+    payment_intent: &str,
+    event: &Event,
+    age: Duration,
+) -> Seen {
+    let rows = match ctx.ledger.refunds_of(order.id).await {
+        Ok(rows) => rows,
+        Err(error) => return Seen::Wait(later(ctx, info, error.to_string())),
+    };
+    let is_known = event.refund.is_some() && rows.iter().any(|row| row.stripe_id == event.refund);
+    if is_known && event.kind == "refund.created" {
+        let shown = settle::show(ctx, order).await;
+        return shown.map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("refund_known"));
+    }
+    if age < GRACE && !is_known && rows.iter().any(|row| row.state == RefundState::Owed) {
+        return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
+    }
+    if !is_paid_by(order, payment_intent) {
+        match paid(ctx, info, order, payment_intent, age).await {
+            Seen::Done(_) => {}
+            seen => return seen,
+        }
+    }
+    match refunds::read_all(ctx, order, payment_intent).await {
+        Ok(()) => Seen::Done("refunds"),
+        Err(reason) => Seen::Wait(later(ctx, info, reason)),
+    }
+}
+
+fn is_paid_by(order: &Order, payment_intent: &str) -> bool {
+    order.state == State::Paid && order.payment_intent.as_deref() == Some(payment_intent)
 }
 
 async fn ask(

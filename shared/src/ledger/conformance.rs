@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test suite, though compiled for other crates too")]
 
 mod crowd;
+mod elsewhere;
 pub mod model;
 mod orders;
 mod pairs;
@@ -87,6 +88,11 @@ pub fn stories() -> Vec<Story> {
         sweeps::a_disagreement_is_one_row_until_it_is_settled,
         sweeps::paid_orders_are_read_in_order_page_by_page,
         sweeps::what_is_committed_moves_with_its_orders,
+        elsewhere::a_refund_that_was_made_elsewhere_has_a_row_of_its_own_and_counts,
+        elsewhere::an_order_that_was_given_back_elsewhere_as_a_whole_admits_nobody,
+        elsewhere::our_refund_is_known_by_its_name_and_by_stripes_id_and_counted_once,
+        elsewhere::wishes_that_were_overtaken_elsewhere_take_nothing,
+        elsewhere::money_that_came_by_mistake_and_went_back_elsewhere_does_not_go_again,
         crowd::two_hundred_buyers_of_fifty_units,
         crowd::a_crowd_cannot_pass_the_limit_together,
         crowd::one_order_sent_twice_at_once_is_new_once,
@@ -114,6 +120,7 @@ pub fn pair_stories() -> Vec<PairStory> {
         pairs::one_event_that_comes_to_both_is_new_once,
         pairs::refunds_through_both_never_give_back_more_than_was_paid,
         pairs::one_request_through_both_is_one_refund_even_for_two_orders,
+        elsewhere::one_refund_that_both_see_is_one_row,
     ]
 }
 

@@ -11,7 +11,7 @@ use super::book::{Book, Moment, Terms};
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState,
-    Returned, SaleCounters, StoredEvent, Unmatched,
+    Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order, State};
@@ -291,6 +291,10 @@ impl Ledger for MemoryLedger {
 
     async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
         Ok(self.write(|book, at| book.record_refund(at, order, &news)))
+    }
+
+    async fn see_refund(&self, order: Uuid, seen: SeenRefund) -> Result<Applied, LedgerError> {
+        Ok(self.write(|book, at| book.see_refund(at, order, &seen)))
     }
 
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::env::Timestamp;
 use crate::money::Currency;
+use crate::order::Order;
 use crate::sale::Item;
 
 /// One line of the append-only audit trail.
@@ -84,7 +85,7 @@ pub struct Refund {
     pub amount: i64,
     /// The currency of `amount`.
     pub currency: Currency,
-    /// Why: `paid_late`, `paid_twice`, `amount_differs`, or `requested`.
+    /// Why: `paid_late`, `paid_twice`, `amount_differs`, `requested`, or `elsewhere`.
     pub reason: String,
     /// Of one on request: whose repetition is this same refund.
     pub request: Option<Uuid>,
@@ -108,6 +109,8 @@ pub struct Refund {
 
 /// The reason of refunds that somebody asked for.
 pub const REQUESTED: &str = "requested";
+/// The reason of refunds that were made without us, as in Stripe's dashboard.
+pub const ELSEWHERE: &str = "elsewhere";
 
 impl Refund {
     /// The key under which it is sent: one per row, until Stripe has stored an answer there that moved no money.
@@ -119,10 +122,19 @@ impl Refund {
         }
     }
 
-    /// Whether somebody asked for it; the others give back what came by mistake.
+    /// Whether it gives back what came by mistake.
     #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.request.is_some()
+    pub fn is_of_a_mistake(&self) -> bool {
+        !matches!(self.reason.as_str(), REQUESTED | ELSEWHERE)
+    }
+
+    /// Whether it takes of what this order was paid; not so, if it gives back what came besides.
+    #[must_use]
+    pub fn takes_of(&self, order: &Order) -> bool {
+        self.order == order.id
+            && !self.is_of_a_mistake()
+            && order.payment_intent.as_ref() == Some(&self.payment_intent)
+            && self.currency == order.currency
     }
 }
 
@@ -192,6 +204,25 @@ pub struct RefundNews {
     pub note: Option<String>,
     /// An answer that moved no money is stored under the key: the next sending needs a new one.
     pub spends_key: bool,
+}
+
+/// A refund of a payment as Stripe lists it, whoever made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenRefund {
+    /// The payment.
+    pub payment_intent: String,
+    /// Stripe's id (`re_…`).
+    pub stripe_id: String,
+    /// Our id for it, by what Stripe keeps with it.
+    pub name: Option<Uuid>,
+    /// How much, in minor units.
+    pub amount: i64,
+    /// The currency of `amount`.
+    pub currency: Currency,
+    /// Where it stands: pending, succeeded or failed.
+    pub state: RefundState,
+    /// Stripe's reason, in machine words.
+    pub note: Option<String>,
 }
 
 /// Units of refunded tickets that may be sold again, of one tier; the number only grows.

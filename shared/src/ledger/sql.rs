@@ -20,7 +20,7 @@
 //! | a change on top of a state that is no more | compare-and-set on the order's version |
 //! | a token charged twice | unique per order |
 //! | tickets issued twice | unique per order and place |
-//! | more given back than was paid | a check of the table; one refund per request, unique |
+//! | more given back than was paid | a check of the table; one refund per request and per refund of Stripe's, unique |
 //! | history rewritten | triggers on the audit trail |
 //!
 //! A guard that fires means that something else was wrong: it is counted (`ledger_guard_fired_total`).
@@ -61,7 +61,7 @@ use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
-    SaleCounters, StoredEvent, Unmatched,
+    SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order};
@@ -320,6 +320,11 @@ impl Ledger for SqlLedger {
     async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
         let (ask, reply) = Ask::new((order, news));
         self.ask(Member::News(ask), reply).await
+    }
+
+    async fn see_refund(&self, order: Uuid, seen: SeenRefund) -> Result<Applied, LedgerError> {
+        let (ask, reply) = Ask::new((order, seen));
+        self.ask(Member::Seen(ask), reply).await
     }
 
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {

@@ -268,6 +268,10 @@ impl Stock for RedisStock {
                 let missing = reply.number()?;
                 Err(StockError::pins_first(&reply.text()?, missing))
             }
+            "returned" => {
+                let missing = reply.number()?;
+                Err(StockError::came_back_before(&reply.text()?, missing))
+            }
             "unknown" => Err(StockError::unknown(&settlement.sale)),
             _ => Err(reply.nonsense()),
         }

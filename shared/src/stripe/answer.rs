@@ -16,11 +16,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
-use super::{Answer, Found, FoundRefund, NotRead, Refunded, Refusal};
+use super::{Answer, ListedRefund, NotRead, Refunded, Refusal};
 use crate::decline::{Decline, DeclineClass};
 
 /// Stripe's error object, as far as anything depends on it.
@@ -94,40 +93,13 @@ fn says_no_balance(words: &str) -> bool {
     ["balance_insufficient", "insufficient_funds"].into_iter().any(|code| words.split('/').next() == Some(code))
 }
 
-/// One refund among all those of a payment, by our name for it. More than a page of them is more than we ever make of
-/// one payment, and proves no absence.
-pub(super) fn of_refunds(heard: &Result<Reply, NoReply>, name: Uuid) -> FoundRefund {
-    let reason = match verdict(heard) {
-        Ok(reply) => {
-            let found = serde_json::from_slice::<Value>(&reply.body).ok().and_then(|page| named(&page, name));
-            return found
-                .unwrap_or_else(|| FoundRefund::Unknown { reason: reply.named("refunds that cannot be read") });
-        }
-        Err(No::Declined { .. }) => "a decline instead of a list".to_owned(),
-        Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => reason,
-    };
-    FoundRefund::Unknown { reason }
-}
-
-fn named(page: &Value, name: Uuid) -> Option<FoundRefund> {
-    let more = page.get("has_more")?.as_bool()?;
-    let ours = |entry: &&Value| {
-        let metadata = entry.get("metadata").and_then(|metadata| text(metadata, "refund"));
-        metadata.is_some_and(|metadata| metadata == name.to_string())
-    };
-    match page.get("data")?.as_array()?.iter().find(ours) {
-        Some(found) => refund_of(found).map(FoundRefund::Yes),
-        None => (!more).then_some(FoundRefund::No),
-    }
-}
-
 /// A refund has few fields, and three of them matter: it is read leniently at once.
 fn refund(reply: &Reply) -> Option<Refunded> {
     refund_of(&serde_json::from_slice(&reply.body).ok()?)
 }
 
 fn refund_of(value: &Value) -> Option<Refunded> {
-    let refund = text(value, "id").filter(|id| id.starts_with("re_") || id.starts_with("pyr_"))?;
+    let refund = refund_id(value)?;
     let amount = value.get("amount")?.as_i64()?;
     let status = text(value, "status")?;
     match status.as_str() {
@@ -141,17 +113,32 @@ fn refund_of(value: &Value) -> Option<Refunded> {
     }
 }
 
-/// One page of PaymentIntents, and whether more follow.
-pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Result<(Vec<Intent>, bool), Found> {
-    let reason = match verdict(heard) {
-        Ok(reply) => match page(&reply.body) {
-            Some(page) => return Ok(page),
-            None => reply.named("a page of PaymentIntents that cannot be read"),
-        },
-        Err(No::Declined { .. }) => "a decline instead of a list".to_owned(),
-        Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => reason,
-    };
-    Err(Found::Unknown { reason })
+fn refund_id(value: &Value) -> Option<String> {
+    text(value, "id").filter(|id| id.starts_with("re_") || id.starts_with("pyr_"))
+}
+
+fn listed_refund(value: &Value) -> Option<ListedRefund> {
+    let name = value.get("metadata").and_then(|metadata| text(metadata, "refund"));
+    Some(ListedRefund {
+        stands: refund_of(value)?,
+        id: refund_id(value)?,
+        name: name.and_then(|name| name.parse().ok()),
+        amount: value.get("amount")?.as_i64()?,
+        currency: text(value, "currency")?,
+    })
+}
+
+/// One page of a list and whether more follow, or why it cannot be read.
+pub(super) type Page<T> = Result<(Vec<T>, bool), String>;
+
+/// One page of PaymentIntents.
+pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Page<Intent> {
+    page(heard, Intent::lenient)
+}
+
+/// One page of refunds.
+pub(super) fn of_refunds(heard: &Result<Reply, NoReply>) -> Page<ListedRefund> {
+    page(heard, listed_refund)
 }
 
 /// The body of a list.
@@ -167,11 +154,18 @@ pub(super) fn of_list(heard: &Result<Reply, NoReply>) -> Result<&[u8], NotRead> 
 }
 
 /// All or nothing: an entry that cannot be read might be the one that is looked for.
-fn page(body: &[u8]) -> Option<(Vec<Intent>, bool)> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let more = value.get("has_more")?.as_bool()?;
-    let intents = value.get("data")?.as_array()?.iter().map(Intent::lenient).collect::<Option<Vec<_>>>()?;
-    Some((intents, more))
+fn page<T>(heard: &Result<Reply, NoReply>, entry: fn(&Value) -> Option<T>) -> Page<T> {
+    let read = |body: &[u8]| {
+        let value: Value = serde_json::from_slice(body).ok()?;
+        let more = value.get("has_more")?.as_bool()?;
+        let entries = value.get("data")?.as_array()?.iter().map(entry).collect::<Option<Vec<_>>>()?;
+        Some((entries, more))
+    };
+    match verdict(heard) {
+        Ok(reply) => read(&reply.body).ok_or_else(|| reply.named("a list that cannot be read")),
+        Err(No::Declined { .. }) => Err("a decline instead of a list".to_owned()),
+        Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => Err(reason),
+    }
 }
 
 fn verdict(heard: &Result<Reply, NoReply>) -> Result<&Reply, No> {

@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
 use super::lists::{ListedEvent, ListedPayment, NotRead, PAGE, Page};
-use super::{API_VERSION, Answer, Found, FoundRefund, Refunded, StoredRequest, Stripe, answer};
+use super::{API_VERSION, Answer, Found, NewRefund, Refunded, Refunds, StoredRequest, Stripe, answer};
 use crate::env::{Env, Timestamp};
 
-/// The most pages that are read to find an order: 10,000 PaymentIntents, several minutes of the busiest sale.
+/// The most pages that are read of a list: 10,000 PaymentIntents, several minutes of the busiest sale.
 const PAGES_MAX: usize = 100;
 
 /// Stripe, or a server that speaks as it does, for one account. Cloning shares the connections.
@@ -146,9 +146,10 @@ impl Stripe for HttpStripe {
             }
             let built = list.build();
             let path = below_v1(&built);
-            let (page, more) = match self.observed("list", typed(&built, &path, None), page_and_outcome).await {
+            let call = typed(&built, &path, None);
+            let (page, more) = match self.observed("list", call, |heard| and_outcome(answer::of_page(heard))).await {
                 Ok(page) => page,
-                Err(unknown) => return unknown,
+                Err(reason) => return Found::Unknown { reason },
             };
             after = page.last().map(|intent| intent.id.clone());
             let ours = page.into_iter().filter(|intent| intent.order == Some(order));
@@ -168,9 +169,11 @@ impl Stripe for HttpStripe {
         self.list_payments(created_from, after).await
     }
 
-    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
-        let name = std::collections::HashMap::from([("refund".to_owned(), refund.to_string())]);
-        let built = CreateRefund::new().payment_intent(payment_intent).amount(amount).metadata(name).build();
+    async fn refund(&self, refund: NewRefund<'_>, key: &str) -> Refunded {
+        let NewRefund { payment_intent, amount, order, name } = refund;
+        let name = [("order".to_owned(), order.to_string()), ("refund".to_owned(), name.to_string())];
+        let create = CreateRefund::new().payment_intent(payment_intent).amount(amount);
+        let built = create.metadata(std::collections::HashMap::from(name)).build();
         let path = below_v1(&built);
         self.observed("refund", typed(&built, &path, Some(key)), refund_and_outcome).await
     }
@@ -181,18 +184,29 @@ impl Stripe for HttpStripe {
         self.observed("retrieve_refund", typed(&built, &path, None), refund_and_outcome).await
     }
 
-    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund {
-        let built = ListRefund::new().payment_intent(payment_intent).limit(PAGE).build();
-        let path = below_v1(&built);
-        self.observed("list_refunds", typed(&built, &path, None), |heard| {
-            let found = answer::of_refunds(heard, refund);
-            let outcome = match &found {
-                FoundRefund::Unknown { reason } => Outcome { name: "unknown", reason: Some(reason.clone()) },
-                FoundRefund::Yes(_) | FoundRefund::No => Outcome { name: "read", reason: None },
+    async fn refunds(&self, payment_intent: &str) -> Refunds {
+        let mut refunds = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut list = ListRefund::new().payment_intent(payment_intent).limit(PAGE);
+            if let Some(last) = &after {
+                list = list.starting_after(last.clone());
+            }
+            let built = list.build();
+            let path = below_v1(&built);
+            let call = typed(&built, &path, None);
+            let page = self.observed("list_refunds", call, |heard| and_outcome(answer::of_refunds(heard))).await;
+            let (page, more) = match page {
+                Ok(page) => page,
+                Err(reason) => return Refunds::Unknown { reason },
             };
-            (found, outcome)
-        })
-        .await
+            after = page.last().map(|refund| refund.id.clone());
+            refunds.extend(page);
+            if !more || after.is_none() {
+                return Refunds::All(refunds);
+            }
+        }
+        Refunds::Unknown { reason: format!("more than {PAGES_MAX} pages of refunds") }
     }
 }
 
@@ -202,13 +216,10 @@ fn refund_and_outcome(heard: &Result<Reply, NoReply>) -> (Refunded, Outcome) {
     (refunded, outcome)
 }
 
-type FoundPage = Result<(Vec<super::intent::Intent>, bool), Found>;
-
-fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (FoundPage, Outcome) {
-    let page = answer::of_page(heard);
+fn and_outcome<T>(page: answer::Page<T>) -> (answer::Page<T>, Outcome) {
     let outcome = match &page {
-        Err(Found::Unknown { reason }) => Outcome { name: "unknown", reason: Some(reason.clone()) },
-        _ => Outcome { name: "read", reason: None },
+        Err(reason) => Outcome { name: "unknown", reason: Some(reason.clone()) },
+        Ok(_) => Outcome { name: "read", reason: None },
     };
     (page, outcome)
 }

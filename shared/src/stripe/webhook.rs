@@ -15,13 +15,17 @@ use crate::env::Timestamp;
 
 /// How far a signature's time may be from ours, as in Stripe's own libraries.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
-/// The events that an endpoint should be told of: those after which an order's payment may stand elsewhere.
-pub const EVENT_TYPES: [&str; 5] = [
+/// The events that an endpoint should be told of: those after which an order's payment, or a refund of it, may stand
+/// elsewhere.
+pub const EVENT_TYPES: [&str; 8] = [
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
     "payment_intent.processing",
     "payment_intent.requires_action",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
 ];
 /// Entries of a header that are looked at: Stripe sends one per secret, of which an endpoint has two at most.
 const ENTRIES_MAX: usize = 20;
@@ -103,6 +107,8 @@ pub struct Event {
     pub payment_intent: Option<String>,
     /// The order that the object was made for.
     pub order: Option<Uuid>,
+    /// The refund that it is about.
+    pub refund: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,7 +154,9 @@ impl Event {
             _ => object.payment_intent.as_str().or_else(|| object.payment_intent.get("id")?.as_str()),
         };
         let payment_intent = payment_intent.filter(|id| id.starts_with("pi_") && id.bytes().all(plain));
+        let refund = object.id.as_str().filter(|_| object.object == "refund");
         Some(Self {
+            refund: refund.map(str::to_owned),
             payment_intent: payment_intent.map(str::to_owned),
             order: object.metadata.get("order").and_then(Value::as_str).and_then(|order| order.parse().ok()),
             id,
@@ -158,12 +166,30 @@ impl Event {
         })
     }
 
-    /// Whether an order's payment may stand elsewhere since.
+    /// Whether an order's payment may stand elsewhere since. That of a charge's says less, and the same; it is of use to
+    /// an account that sends nothing else.
     #[must_use]
     pub fn may_move_a_payment(&self) -> bool {
-        // Those of a charge say less, and the same; they are of use to an account that sends nothing else.
-        EVENT_TYPES.contains(&self.kind.as_str())
-            || matches!(self.kind.as_str(), "charge.succeeded" | "charge.failed" | "charge.expired")
+        matches!(
+            self.kind.as_str(),
+            "payment_intent.succeeded"
+                | "payment_intent.payment_failed"
+                | "payment_intent.canceled"
+                | "payment_intent.processing"
+                | "payment_intent.requires_action"
+                | "charge.succeeded"
+                | "charge.failed"
+                | "charge.expired"
+        )
+    }
+
+    /// Whether a refund of a payment may stand elsewhere since, or be there since.
+    #[must_use]
+    pub fn may_move_a_refund(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" | "charge.refunded"
+        )
     }
 }
 
@@ -240,7 +266,7 @@ mod tests {
         ] {
             let event = Event::read(event(&object).to_string().as_bytes()).unwrap();
             assert_eq!((event.payment_intent.as_deref(), event.order), (Some("pi_1"), Some(order)), "{object}");
-            assert!(event.may_move_a_payment());
+            assert!(event.may_move_a_payment() && !event.may_move_a_refund() && event.refund.is_none());
         }
         for object in [
             json!({}),
@@ -250,6 +276,18 @@ mod tests {
         ] {
             let event = Event::read(event(&object).to_string().as_bytes()).unwrap();
             assert_eq!((event.payment_intent, event.order), (None, None), "{object}");
+        }
+    }
+
+    #[test]
+    fn every_event_that_is_asked_for_is_heeded_and_a_refund_is_named() {
+        for kind in EVENT_TYPES.into_iter().chain(["charge.refunded", "charge.refund.updated", "customer.created"]) {
+            let object = json!({"object": "refund", "id": "re_1", "payment_intent": "pi_1"});
+            let body = json!({"id": "evt_1", "type": kind, "livemode": false, "data": {"object": object}});
+            let event = Event::read(body.to_string().as_bytes()).unwrap();
+            assert_eq!((event.payment_intent.as_deref(), event.refund.as_deref()), (Some("pi_1"), Some("re_1")));
+            assert_eq!(event.may_move_a_payment() || event.may_move_a_refund(), kind != "customer.created", "{kind}");
+            assert_eq!(event.may_move_a_refund(), kind.contains("refund"), "{kind}");
         }
     }
 

@@ -10,7 +10,7 @@ use shared::env::{Env, Timestamp};
 use shared::ledger::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
-    SaleCounters, StoredEvent, Unmatched,
+    SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
@@ -278,6 +278,9 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     }
     async fn record_refund(&self, order: Uuid, news: RefundNews) -> Result<Applied, LedgerError> {
         around!(self, record_refund(order, news))
+    }
+    async fn see_refund(&self, order: Uuid, seen: SeenRefund) -> Result<Applied, LedgerError> {
+        around!(self, see_refund(order, seen))
     }
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
         around!(self, refunds_of(order))

@@ -77,7 +77,7 @@ fn what_a_stored_500_or_a_forgotten_key_hides_is_looked_up_before_it_is_sent_aga
     w.sweep();
     // Stripe was away for a day, and has forgotten the key.
     w.pass(Duration::from_secs(25 * 3_600));
-    w.stripe.next(Call::FindRefund, Mood::LostBefore);
+    w.stripe.next(Call::Refunds, Mood::LostBefore);
     w.live(Duration::from_secs(1_300));
     assert_eq!((state(&w, &order), gone(&w, &order)), (RefundState::Succeeded, 1_000));
     assert_eq!(w.stripe.count(Call::Refund), 1);

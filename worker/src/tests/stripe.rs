@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use shared::decline::{Decline, DeclineClass};
 use shared::env::{Env, Timestamp};
 use shared::stripe::{
-    Answer, ClientSecret, Found, FoundRefund, ListedEvent, ListedPayment, NotRead, Page, Payment, Refunded, Refusal,
-    StoredRequest, Stripe,
+    Answer, ClientSecret, Found, ListedEvent, ListedPayment, NewRefund, NotRead, Page, Payment, Refunded, Refunds,
+    Refusal, StoredRequest, Stripe,
 };
 use uuid::Uuid;
 
 use self::lists::Told;
 use super::faults::Faults;
-use super::till::{Balance, Till};
+use super::till::Till;
 
 mod lists;
 
@@ -35,7 +35,7 @@ pub(super) enum Call {
     Find,
     Refund,
     RetrieveRefund,
-    FindRefund,
+    Refunds,
     Events,
     Payments,
 }
@@ -110,9 +110,9 @@ enum Heard {
 }
 
 #[derive(Default)]
-struct Books {
-    intents: BTreeMap<String, Intent>,
-    till: Till,
+pub(super) struct Books {
+    pub(super) intents: BTreeMap<String, Intent>,
+    pub(super) till: Till,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
     moods: VecDeque<(Call, Mood)>,
@@ -129,7 +129,7 @@ struct Books {
 pub(super) struct SmallStripe {
     env: Env,
     faults: Arc<Faults>,
-    books: Mutex<Books>,
+    pub(super) books: Mutex<Books>,
 }
 
 impl SmallStripe {
@@ -175,19 +175,6 @@ impl SmallStripe {
     /// The keys that a kind of call was made with.
     pub(super) fn keys(&self, call: Call) -> Vec<String> {
         self.books.lock().calls.iter().filter(|(made, _)| *made == call).map(|(_, key)| key.clone()).collect()
-    }
-
-    /// From now on the account has so much money.
-    pub(super) fn balance(&self, balance: Balance) {
-        self.books.lock().till.balance = balance;
-    }
-
-    /// Pending refunds are done, or cannot be done.
-    pub(super) fn settle_refunds(&self, good: bool) {
-        let mut books = self.books.lock();
-        for (intent, amount) in books.till.settle(good) {
-            books.intents.get_mut(intent.as_str()).unwrap().refunded -= amount;
-        }
     }
 
     /// The bank has thought about it.
@@ -463,16 +450,6 @@ impl Books {
         self.tell(id, now);
         answer
     }
-
-    fn refund(&mut self, id: &str, amount: i64, name: Uuid) -> Refunded {
-        let Some(intent) = self.intents.get_mut(id) else { panic!("a refund of nothing") };
-        assert_eq!(intent.status, Status::Succeeded, "a refund of what was not paid");
-        let made = self.till.refund(id, amount, name, intent.received - intent.refunded);
-        if matches!(made, Refunded::Succeeded { .. } | Refunded::Pending { .. }) {
-            intent.refunded += amount;
-        }
-        made
-    }
 }
 
 #[async_trait]
@@ -528,10 +505,11 @@ impl Stripe for SmallStripe {
         self.travel("payments", || self.list_payments(created_from, after)).await
     }
 
-    async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
+    async fn refund(&self, refund: NewRefund<'_>, key: &str) -> Refunded {
         self.travel("refund", || {
-            let parameters = format!("refund {payment_intent} {amount} {refund}");
-            let act = |books: &mut Books| Reply::Refund(books.refund(payment_intent, amount, refund));
+            let NewRefund { payment_intent, amount, name, .. } = refund;
+            let parameters = format!("{refund:?}");
+            let act = |books: &mut Books| Reply::Refund(books.refund(payment_intent, amount, Some(name)));
             self.keyed(Call::Refund, key, parameters, act).refunded()
         })
         .await
@@ -547,12 +525,12 @@ impl Stripe for SmallStripe {
         .await
     }
 
-    async fn find_refund(&self, payment_intent: &str, refund: Uuid) -> FoundRefund {
-        self.travel("find_refund", || {
-            if let Err(answer) = self.read(Call::FindRefund, payment_intent) {
-                return FoundRefund::Unknown { reason: answer.as_str().into() };
+    async fn refunds(&self, payment_intent: &str) -> Refunds {
+        self.travel("refunds", || {
+            if let Err(answer) = self.read(Call::Refunds, payment_intent) {
+                return Refunds::Unknown { reason: answer.as_str().into() };
             }
-            self.books.lock().till.found(payment_intent, refund)
+            Refunds::All(self.refunds_of(payment_intent))
         })
         .await
     }

@@ -245,8 +245,21 @@ impl World {
 
     /// What the web process does with an event of Stripe's; its id.
     pub(super) fn hear(&self, kind: &str, payment_intent: &str, order: &str) -> String {
-        let id = format!("evt_{}", self.env.uuid_v7().simple());
         let object = json!({"id": payment_intent, "object": "payment_intent", "metadata": {"order": order}});
+        self.hear_object(kind, &object)
+    }
+
+    /// The same with an event about a refund; one of the dashboard's names no order.
+    pub(super) fn hear_of_refund(&self, kind: &str, refund: &str, payment_intent: &str, order: Option<Uuid>) -> String {
+        let object = json!({
+            "id": refund, "object": "refund", "payment_intent": payment_intent,
+            "metadata": order.map_or_else(|| json!({}), |order| json!({"order": order})),
+        });
+        self.hear_object(kind, &object)
+    }
+
+    fn hear_object(&self, kind: &str, object: &Value) -> String {
+        let id = format!("evt_{}", self.env.uuid_v7().simple());
         let body = json!({"id": id, "type": kind, "livemode": false, "data": {"object": object}}).to_string();
         let event = InboxEvent { id: id.clone(), received_at: self.env.now(), body };
         assert_eq!(now(self.ledger.store_events(vec![event])).unwrap(), [true]);

@@ -1,4 +1,8 @@
-//! Refunds on request: what may be given back, and what the news of one entails.
+//! Refunds: what may be given back on request, and what the news of one entails, whoever made it.
+//!
+//! What an order says of them, `refunded`, `refunding` and its tickets, follows from the rows of its refunds and is
+//! derived anew with each change: a refund that was made in Stripe's dashboard is a fact, and may have overtaken wishes
+//! of ours that will now be refused.
 //!
 //! Whoever asks for tickets' money has those tickets void from that moment: between the request and Stripe's word
 //! nobody shall get in on a ticket whose price is on its way back. A refund that fails makes them valid again. Units
@@ -11,9 +15,11 @@ use std::time::Duration;
 use super::settle::applied;
 use super::{Book, Line, Moment};
 use crate::env::Timestamp;
-use crate::ledger::records::{REQUESTED, Refund, RefundNews, RefundRequest, RefundState, RefundWhat};
+use crate::ledger::records::{
+    ELSEWHERE, REQUESTED, Refund, RefundNews, RefundRequest, RefundState, RefundWhat, SeenRefund,
+};
 use crate::ledger::{Applied, RefundAsked};
-use crate::order::{Order, State};
+use crate::order::{Order, State, Ticket};
 use uuid::Uuid;
 
 /// A refund is asked about again after an eighth of its age: soon at first, and not a thousand times when Stripe waits
@@ -75,14 +81,10 @@ impl Book {
             created_at: at.now,
         };
         self.put_refund(refund.clone());
-        order.refunding += refund.amount;
-        for ticket in order.tickets.iter_mut().filter(|ticket| share.tickets.contains(&ticket.id)) {
-            ticket.voided_by = Some(refund.id);
-            self.changes.voided.insert(ticket.id, ticket.voided_by);
-        }
+        self.void(&mut order, refund.id, |ticket| share.tickets.contains(&ticket.id));
+        self.derive(&mut order, refund.id);
         let order = self.put(at, order, Some(State::Paid));
-        let (amount, currency, voided) = (refund.amount, refund.currency, share.tickets.len());
-        let mut note = format!("{amount} {currency}, {voided} tickets void");
+        let mut note = what_goes(&order, &refund);
         if let Some(reason) = &refund.note {
             note = format!("{note}: {reason}");
         }
@@ -96,6 +98,14 @@ impl Book {
         let known = self.refunds.get(&news.refund).filter(|refund| refund.order == id).cloned();
         let Some(mut refund) = known else { return Applied::Refused(Box::new(order)) };
         let was = refund.state;
+        let taken =
+            |other: &Refund| other.id != refund.id && other.stripe_id.is_some() && other.stripe_id == news.stripe_id;
+        if self.refunds.values().any(taken) {
+            // Stripe lost our name for it, and it was taken for one that was made elsewhere: it is counted there.
+            let note = Some("known as another refund".to_owned());
+            let news = RefundNews { state: RefundState::Failed, stripe_id: None, note, ..news.clone() };
+            return self.record_refund(at, id, &news);
+        }
         let to = match (was, news.state) {
             (RefundState::Owed, to) => to,
             (RefundState::Pending, RefundState::Owed) => RefundState::Pending,
@@ -112,7 +122,7 @@ impl Book {
         if was == to {
             return applied(order, false);
         }
-        let order = if refund.is_requested() { self.moved_money(at, order, &refund, was) } else { order };
+        let order = self.moved_money(at, order, &refund, was);
         let what = match to {
             RefundState::Owed => "refund_owed",
             RefundState::Pending => "refund_pending",
@@ -125,34 +135,104 @@ impl Book {
         applied(order, true)
     }
 
-    /// What the new state of a refund on request means for its order.
+    /// Records a refund as Stripe lists it.
+    pub fn see_refund(&mut self, at: Moment<'_>, id: Uuid, seen: &SeenRefund) -> Applied {
+        let Some(order) = self.orders.get(&id).cloned() else { return Applied::Unknown };
+        let of_it = |refund: &&Refund| refund.order == id && refund.payment_intent == seen.payment_intent;
+        let of_it: Vec<&Refund> = self.refunds.values().filter(of_it).collect();
+        if order.payment_intent.as_ref() != Some(&seen.payment_intent) && of_it.is_empty() {
+            return Applied::Refused(Box::new(order));
+        }
+        let Some(known) = known_as(&of_it, seen) else { return self.made_elsewhere(at, order, seen) };
+        let (stripe_id, note) = (Some(seen.stripe_id.clone()), seen.note.clone());
+        self.record_refund(at, id, &RefundNews { refund: known, state: seen.state, stripe_id, note, spends_key: false })
+    }
+
+    fn made_elsewhere(&mut self, at: Moment<'_>, order: Order, seen: &SeenRefund) -> Applied {
+        let mut refund = Refund {
+            id: at.env.uuid_v7(),
+            order: order.id,
+            payment_intent: seen.payment_intent.clone(),
+            amount: seen.amount,
+            currency: seen.currency,
+            reason: ELSEWHERE.to_owned(),
+            request: None,
+            asked: String::new(),
+            note: seen.note.clone(),
+            restock: false,
+            spent_keys: 0,
+            ask_at: at.now,
+            state: seen.state,
+            stripe_id: Some(seen.stripe_id.clone()),
+            created_at: at.now,
+        };
+        refund.ask_at = next_look(&refund, at.now, false);
+        self.put_refund(refund.clone());
+        let order = self.moved_money(at, order, &refund, RefundState::Owed);
+        let note = format!("{}, {}", what_goes(&order, &refund), refund.state.as_str());
+        self.audit(at, &order, Line::new("refund_elsewhere", "worker").note(note));
+        applied(order, true)
+    }
+
+    /// What the new state of a refund means for its order, if it takes of what that was paid.
     fn moved_money(&mut self, at: Moment<'_>, mut order: Order, refund: &Refund, was: RefundState) -> Order {
+        if order.state != State::Paid || !refund.takes_of(&order) {
+            return order;
+        }
+        let before = order.clone();
         match refund.state {
-            RefundState::Owed | RefundState::Pending => return order,
+            RefundState::Owed | RefundState::Pending => {}
             RefundState::Succeeded => {
-                order.refunding -= refund.amount;
-                order.refunded += refund.amount;
                 self.owe(at, &order, "mail.refunded");
                 if refund.restock {
                     self.restock(&order, refund.id);
                 }
             }
-            RefundState::Failed => {
-                if was == RefundState::Succeeded {
-                    order.refunded -= refund.amount;
-                } else {
-                    order.refunding -= refund.amount;
-                }
-                // Units that are for sale again may have another owner by now.
-                if !(refund.restock && was == RefundState::Succeeded) {
-                    for ticket in order.tickets.iter_mut().filter(|ticket| ticket.voided_by == Some(refund.id)) {
-                        ticket.voided_by = None;
-                        self.changes.voided.insert(ticket.id, None);
-                    }
-                }
-            }
+            // Units that are for sale again may have another owner by now.
+            RefundState::Failed if refund.restock && was == RefundState::Succeeded => {}
+            RefundState::Failed => self.make_valid(&mut order, refund.id),
         }
-        self.put(at, order, Some(State::Paid))
+        self.derive(&mut order, refund.id);
+        if order == before { order } else { self.put(at, order, Some(State::Paid)) }
+    }
+
+    /// Derives from the refunds of an order what has gone back, and what is on its way; and if that is all, its last
+    /// tickets are void, by the refund that came last or by another that stands: nobody gets in on an order that was
+    /// given back as a whole.
+    fn derive(&mut self, order: &mut Order, last: Uuid) {
+        let standing: Vec<&Refund> = self
+            .refunds
+            .values()
+            .filter(|refund| refund.takes_of(order) && refund.state != RefundState::Failed)
+            .collect();
+        let sum = |gone: bool| -> i64 {
+            let of_these = standing.iter().filter(|refund| (refund.state == RefundState::Succeeded) == gone);
+            of_these.map(|refund| refund.amount).fold(0, i64::saturating_add)
+        };
+        order.refunded = sum(true).min(order.amount);
+        // Wishes that were overtaken elsewhere cannot all come true.
+        order.refunding = sum(false).min(order.amount - order.refunded);
+        let void_by = standing.iter().find(|refund| refund.id == last).or(standing.last()).map(|refund| refund.id);
+        if let Some(refund) = void_by
+            && order.refundable() == 0
+        {
+            self.void(order, refund, |_| true);
+        }
+    }
+
+    fn void(&mut self, order: &mut Order, refund: Uuid, which: impl Fn(&Ticket) -> bool) {
+        let valid = |ticket: &&mut Ticket| ticket.voided_by.is_none() && which(ticket);
+        for ticket in order.tickets.iter_mut().filter(valid) {
+            ticket.voided_by = Some(refund);
+            self.changes.voided.insert(ticket.id, ticket.voided_by);
+        }
+    }
+
+    fn make_valid(&mut self, order: &mut Order, refund: Uuid) {
+        for ticket in order.tickets.iter_mut().filter(|ticket| ticket.voided_by == Some(refund)) {
+            ticket.voided_by = None;
+            self.changes.voided.insert(ticket.id, None);
+        }
     }
 
     /// The units of a refund's tickets can be sold again. The limit per customer still counts them: it is about what
@@ -189,7 +269,7 @@ fn share(order: &Order, what: &RefundWhat) -> Result<(Share, String), RefundAske
         Some(payment_intent) => payment_intent.clone(),
     };
     let left = order.refundable();
-    let mut share = match what {
+    let share = match what {
         RefundWhat::All if left == 0 => return Err(RefundAsked::TooMuch { left }),
         RefundWhat::All => Share { amount: left, tickets: Vec::new() },
         RefundWhat::Amount(amount) => Share { amount: *amount, tickets: Vec::new() },
@@ -200,10 +280,6 @@ fn share(order: &Order, what: &RefundWhat) -> Result<(Share, String), RefundAske
     }
     if share.amount > left {
         return Err(RefundAsked::TooMuch { left });
-    }
-    if share.amount == left {
-        // Nobody gets in on an order that was given back as a whole.
-        share.tickets = order.valid_tickets().map(|ticket| ticket.id).collect();
     }
     Ok((share, payment_intent))
 }
@@ -221,6 +297,26 @@ fn price_of(order: &Order, tickets: &[Uuid]) -> Result<Share, RefundAsked> {
         share.amount = share.amount.saturating_add(item.map_or(0, |item| item.amount));
     }
     Ok(share)
+}
+
+/// Which of our refunds of a payment Stripe lists here: by Stripe's id; by our name; or, of money that came by mistake
+/// and was not given back by us, the one that somebody was faster with.
+fn known_as(of_the_payment: &[&Refund], seen: &SeenRefund) -> Option<Uuid> {
+    // What failed without an id was never made.
+    let never = |refund: &Refund| refund.state == RefundState::Failed;
+    let unnamed = || of_the_payment.iter().filter(|refund| refund.stripe_id.is_none() && !never(refund));
+    let overtaken = |refund: &&&Refund| {
+        seen.state != RefundState::Failed && refund.is_of_a_mistake() && refund.amount == seen.amount
+    };
+    let by_id = of_the_payment.iter().find(|refund| refund.stripe_id.as_ref() == Some(&seen.stripe_id));
+    let known = by_id.or_else(|| unnamed().find(|refund| Some(refund.id) == seen.name));
+    known.or_else(|| unnamed().find(overtaken)).map(|refund| refund.id)
+}
+
+/// A refund in the words of the audit trail.
+fn what_goes(order: &Order, refund: &Refund) -> String {
+    let voided = order.tickets.iter().filter(|ticket| ticket.voided_by == Some(refund.id)).count();
+    format!("{} {}, {voided} tickets void", refund.amount, refund.currency)
 }
 
 fn is_the_same(refund: &Refund, asked: &RefundRequest) -> bool {

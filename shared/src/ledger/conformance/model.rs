@@ -12,7 +12,7 @@ use crate::ledger::book::Terms;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left, Refund, RefundAsked, RefundNews, RefundRequest,
-    RefundState, RefundWhat,
+    RefundState, RefundWhat, SeenRefund,
 };
 use crate::order::{Attempt, ClientSecret, Order, Outcome};
 use crate::sale::PricedItem;
@@ -109,7 +109,8 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         13 if how.is_multiple_of(2) => Change::Approved { by: "ops".into() },
         13 => Change::Rejected { by: "ops".into() },
         16 => return ask_refund(ledger, order, which, how).await,
-        17 => return tell_of_refund(ledger, order, how).await,
+        17 if how.is_multiple_of(2) => return tell_of_refund(ledger, order, how / 2).await,
+        17 => return see_refund(ledger, order, how / 2).await,
         _ => return steer(ledger, which, how).await,
     };
     said_of_apply(ledger.apply(order, change).await.unwrap())
@@ -139,11 +140,30 @@ async fn ask_refund(ledger: &dyn Ledger, order: Uuid, which: u8, how: u8) -> Str
 
 async fn tell_of_refund(ledger: &dyn Ledger, order: Uuid, how: u8) -> String {
     let refunds = ledger.refunds_of(order).await.unwrap();
-    let Some(refund) = refunds.get(usize::from(how / 4) % refunds.len().max(1)) else { return "none".into() };
+    let place = usize::from(how / 4) % refunds.len().max(1);
+    let Some(refund) = refunds.get(place) else { return "none".into() };
     let state = RefundState::ALL[usize::from(how % 4)];
     let spends_key = how.is_multiple_of(5);
-    let news = RefundNews { refund: refund.id, state, stripe_id: Some("re_1".into()), note: None, spends_key };
+    let stripe_id = Some(format!("re_{order}_{place}"));
+    let news = RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key };
     said_of_apply(ledger.record_refund(order, news).await.unwrap())
+}
+
+/// Stripe lists a refund: by its id one of ours or one that was seen before, by our name, or one that was made elsewhere.
+async fn see_refund(ledger: &dyn Ledger, order: Uuid, how: u8) -> String {
+    let refunds = ledger.refunds_of(order).await.unwrap();
+    let named = refunds.get(usize::from(how / 4) % refunds.len().max(1)).filter(|_| how.is_multiple_of(3));
+    let payment_intent = ledger.order(order).await.unwrap().and_then(|order| order.payment_intent);
+    let seen = SeenRefund {
+        payment_intent: payment_intent.unwrap_or_else(|| "pi_none".into()),
+        stripe_id: format!("re_{order}_{}", how / 4 % 8),
+        name: named.map(|refund| refund.id),
+        amount: named.map_or(i64::from(how % 5) * 1_000, |refund| refund.amount),
+        currency: "usd".parse().unwrap(),
+        state: [RefundState::Pending, RefundState::Succeeded, RefundState::Failed][usize::from(how % 3)],
+        note: None,
+    };
+    said_of_apply(ledger.see_refund(order, seen).await.unwrap())
 }
 
 /// A refund without what each ledger makes up on its own; the tickets that were asked for are among it.

@@ -98,7 +98,8 @@ impl Desk {
         let mut known = HashSet::new();
         for member in members {
             let written = match member {
-                Member::Accept(_) | Member::Claim(_) | Member::Apply(_) | Member::Refund(_) | Member::News(_) => None,
+                Member::Accept(_) | Member::Claim(_) | Member::Apply(_) => None,
+                Member::Refund(_) | Member::News(_) | Member::Seen(_) => None,
                 Member::Events(ask) => store_events(tx, ask, &mut known).await?,
                 Member::Mark(ask) => mark(tx, ask).await?,
                 Member::Create(ask) => self.create(tx, ask, now).await?,

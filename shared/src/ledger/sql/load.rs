@@ -56,6 +56,7 @@ impl<'a> Wanted<'a> {
                     wanted.requests.push(ask.question.request);
                 }
                 Member::News(ask) => wanted.refunded.push(ask.question.0),
+                Member::Seen(ask) => wanted.refunded.push(ask.question.0),
                 Member::Control(ask) => {
                     wanted.sales.insert(&ask.question.sale);
                 }

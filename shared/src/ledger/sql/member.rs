@@ -7,7 +7,7 @@ use crate::env::Timestamp;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, LedgerError, Prepare,
-    RefundAsked, RefundNews, RefundRequest, Unmatched,
+    RefundAsked, RefundNews, RefundRequest, SeenRefund, Unmatched,
 };
 use crate::sale::Sale;
 
@@ -89,6 +89,7 @@ pub(super) enum Member {
     Apply(Box<Ask<(Uuid, Change), Applied>>),
     Refund(Box<Ask<RefundRequest, RefundAsked>>),
     News(Box<Ask<(Uuid, RefundNews), Applied>>),
+    Seen(Box<Ask<(Uuid, SeenRefund), Applied>>),
     Events(Box<Ask<Vec<InboxEvent>, Vec<bool>>>),
     /// Answered with how many rows it met.
     Mark(Box<Ask<Mark, u64>>),
@@ -106,6 +107,7 @@ impl Member {
             Self::Apply(ask) => Some(ask.question.0),
             Self::Refund(ask) => Some(ask.question.order),
             Self::News(ask) => Some(ask.question.0),
+            Self::Seen(ask) => Some(ask.question.0),
             _ => None,
         }
     }
@@ -138,6 +140,10 @@ impl Member {
                 let answer = book.record_refund(at, ask.question.0, &ask.question.1);
                 ask.decide(answer);
             }
+            Self::Seen(ask) => {
+                let answer = book.see_refund(at, ask.question.0, &ask.question.1);
+                ask.decide(answer);
+            }
             Self::Control(ask) => {
                 let Steering { sale, control, by } = &ask.question;
                 let answer = book.control(at, sale, control, by);
@@ -160,6 +166,7 @@ impl Member {
             Self::Apply(ask) => ask.send(failure),
             Self::Refund(ask) => ask.send(failure),
             Self::News(ask) => ask.send(failure),
+            Self::Seen(ask) => ask.send(failure),
             Self::Events(ask) => ask.send(failure),
             Self::Mark(ask) => ask.send(failure),
             Self::Create(ask) => ask.send(failure),

@@ -69,6 +69,9 @@ pub async fn units_that_were_refunded_come_back_once(f: &impl Fixture) {
         assert_eq!(counts(stock, "std").await, after, "{units}");
     }
     assert!(stock.set_returned("demo", "std", 4).await.is_err());
+    let not_paid_after_all = settlement(1, 1, 3, StockEffect::Released);
+    assert!(stock.settle(not_paid_after_all).await.is_err(), "its units came back already");
+    assert_eq!(counts(stock, "std").await, (5, 0, 0));
     stock.set_returned("demo", "box", 1).await.unwrap();
     // A rebuild knows what had come back.
     let mut image = super::image(&[("std", 5, None)]);

@@ -144,6 +144,9 @@ impl State {
         if from == Shelf::Free && to != Shelf::Free {
             self.make_room(&hold)?;
         }
+        if from == Shelf::Sold && to != Shelf::Sold {
+            self.are_sold(&hold)?;
+        }
         if from == to {
             if let Some(record) = self.holds.get_mut(&hold.id) {
                 record.version = version;
@@ -191,6 +194,21 @@ impl State {
             return Err(StockError::pins_first(tier, units));
         }
         ends.into_iter().for_each(|id| self.drop_hold(id));
+        Ok(())
+    }
+
+    /// Whether the units of a hold that is paid are on the sold shelf still.
+    fn are_sold(&self, hold: &Hold) -> Result<(), StockError> {
+        let sold = |tier: &str| {
+            let levels = self.sales.get(&hold.sale).map(|sale| sale.tiers.iter());
+            levels.and_then(|mut levels| levels.find(|level| level.id == tier)).map_or(0, |level| level.sold)
+        };
+        for item in &hold.items {
+            let missing = item.quantity.saturating_sub(sold(&item.tier));
+            if missing > 0 {
+                return Err(StockError::came_back_before(&item.tier, missing));
+            }
+        }
         Ok(())
     }
 

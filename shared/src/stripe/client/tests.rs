@@ -10,6 +10,7 @@ use crate::decline::DeclineClass;
 mod lists;
 mod wire;
 
+const NAME: Uuid = Uuid::from_u128(0x7e);
 const ORDER: Uuid = Uuid::from_u128(0x0198_f2c0_0000_7000_8000_0000_0000_0001);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const FROM: Timestamp = Timestamp(1_795_000_000_500);
@@ -280,7 +281,8 @@ async fn a_refund_says_whether_the_money_is_on_its_way() {
     let server = Server::that(acts).await;
     let stripe = client(&server);
     let id = || "re_1".to_owned();
-    let send = async |key: &str| stripe.refund("pi_1", 2500, ORDER, key).await;
+    let new = NewRefund { payment_intent: "pi_1", amount: 2500, order: ORDER, name: NAME };
+    let send = async |key: &str| stripe.refund(new, key).await;
     assert_eq!(send("r1").await, Refunded::Succeeded { refund: id(), amount: 2500 });
     assert_eq!(send("r2").await, Refunded::Pending { refund: id(), amount: 2500 });
     assert_eq!(send("r3").await, Refunded::Failed { refund: id(), reason: "failed".to_owned() });
@@ -288,28 +290,41 @@ async fn a_refund_says_whether_the_money_is_on_its_way() {
     assert!(matches!(send("r5").await, Refunded::NoBalance { .. }));
     assert!(matches!(send("r6").await, Refunded::NoBalance { .. }));
     assert!(matches!(send("r7").await, Refunded::Unknown { .. }));
-    let sent = format!("\r\n\r\namount=2500&metadata[refund]={ORDER}&payment_intent=pi_1");
-    assert!(server.requests()[0].ends_with(&sent), "{}", server.requests()[0]);
+    let request = &server.requests()[0];
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut fields: Vec<&str> = body.split('&').collect();
+    fields.sort_unstable();
+    let (order, name) = (format!("metadata[order]={ORDER}"), format!("metadata[refund]={NAME}"));
+    assert_eq!(fields, ["amount=2500", &order, &name, "payment_intent=pi_1"], "{request}");
 }
 
 #[tokio::test]
-async fn a_refund_is_found_by_our_name_and_its_absence_is_said_only_of_a_whole_list() {
-    let named = |name: &str| json!({"id": "re_1", "amount": 2500, "status": "pending", "metadata": {"refund": name}});
+async fn the_refunds_of_a_payment_are_all_of_them_with_our_names_or_none_are_told() {
+    let refund = |id: &str, status: &str, metadata: serde_json::Value| json!({"id": id, "amount": 2500, "currency": "usd", "status": status, "metadata": metadata});
     let page = |more: bool, data| Act::json(200, &[], &json!({"object": "list", "has_more": more, "data": data}));
-    let (ours, other) = (named(&ORDER.to_string()), named("another"));
+    let (ours, other) = (refund("re_2", "pending", json!({"refund": NAME})), refund("re_1", "failed", json!(null)));
+    let strange = refund("re_3", "succeeded", json!({"refund": "by hand"}));
     let acts = [
-        page(true, json!([other, ours])),
+        page(true, json!([strange, ours])),
         page(false, json!([other])),
+        page(false, json!([])),
         page(true, json!([other])),
         Act::Reply(500, &[], String::new()),
-        page(false, json!([{"metadata": {"refund": ORDER.to_string()}}])),
+        page(false, json!([other, {"metadata": {"refund": NAME}}])),
+        page(false, json!([refund("re_4", "invented", json!({}))])),
     ];
     let server = Server::that(acts).await;
     let stripe = client(&server);
-    let find = async || stripe.find_refund("pi_1", ORDER).await;
-    assert_eq!(find().await, FoundRefund::Yes(Refunded::Pending { refund: "re_1".to_owned(), amount: 2500 }));
-    assert_eq!(find().await, FoundRefund::No);
-    for what in ["an unfinished list", "a 500", "a refund that cannot be read"] {
-        assert!(matches!(find().await, FoundRefund::Unknown { .. }), "{what}");
+    let Refunds::All(listed) = stripe.refunds("pi_1").await else { panic!("not read") };
+    let read: Vec<_> = listed.iter().map(|refund| (refund.id.as_str(), refund.name, refund.amount)).collect();
+    assert_eq!(read, [("re_3", None, 2500), ("re_2", Some(NAME), 2500), ("re_1", None, 2500)]);
+    assert_eq!(listed[1].stands, Refunded::Pending { refund: "re_2".to_owned(), amount: 2500 });
+    assert_eq!(listed[2].stands, Refunded::Failed { refund: "re_1".to_owned(), reason: "failed".to_owned() });
+    assert_eq!(stripe.refunds("pi_1").await, Refunds::All(vec![]));
+    for what in ["a 500 on the second page", "a refund that cannot be read", "a status that nobody knows"] {
+        assert!(matches!(stripe.refunds("pi_1").await, Refunds::Unknown { .. }), "{what}");
     }
+    let line = |n: usize| server.requests()[n].lines().next().unwrap().to_owned();
+    assert_eq!(line(0), "GET /v1/refunds?limit=100&payment_intent=pi_1 HTTP/1.1");
+    assert!(line(1).contains("starting_after=re_2"), "{}", line(1));
 }

@@ -173,7 +173,8 @@ CREATE TABLE refunds (
     -- When Stripe is asked next.
     ask_at BIGINT NOT NULL,
     state TEXT NOT NULL CONSTRAINT refunds_state_is_known CHECK (state IN ('owed', 'pending', 'succeeded', 'failed')),
-    stripe_id TEXT,
+    -- One row per refund at Stripe, whoever made it.
+    stripe_id TEXT CONSTRAINT refunds_one_per_refund_at_stripe UNIQUE,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX refunds_of_payment_intent ON refunds (payment_intent);

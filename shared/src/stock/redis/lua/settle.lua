@@ -4,6 +4,7 @@
 --        6 how long an end is remembered, in ms
 -- Reply  done
 --        short, units, tier    so many are missing, and in pins; nothing was changed
+--        returned, units, tier    so many of it are not sold any more but came back already; nothing was changed
 --        unknown | again
 
 -- Unpaid holds that are looked through for units of a tier. If that many hold other tiers, asking again later helps.
@@ -77,6 +78,14 @@ if from == to then
   return { 'done' }
 end
 
+if from == 'sold' then
+  for _, unit in ipairs(hold.units) do
+    local sold = tonumber(call('HGET', SALE, 'sold:' .. unit.tier) or 0)
+    if sold < unit.n then
+      return { 'returned', unit.n - sold, unit.tier }
+    end
+  end
+end
 if from == 'free' then
   local ends, short = victims(hold.units)
   if short then
