@@ -194,6 +194,10 @@ export const text = {
       title: "This order was canceled",
       lead: "You have not been charged for it.",
     },
+    returned: {
+      title: "Your payment came too late",
+      lead: "The time to pay had run out, and the tickets were gone. All of the money is on its way back to your card. That can take some days.",
+    },
     partially_refunded: {
       title: "Part of this order was refunded",
       lead: "The money is on its way back to your card. That can take some days.",
@@ -278,6 +282,7 @@ export const text = {
     review: "Your order is being checked.",
     expired: "The order has expired. You have not been charged.",
     canceled: "The order was canceled.",
+    returned: "Your payment came too late. All of the money is on its way back to you.",
     partially_refunded: "Part of the order was refunded.",
     refunded: "The order was refunded.",
     disputed: "The payment is disputed.",

@@ -3,7 +3,7 @@
 // to, so its text changes exactly when the state does.
 
 import { text, reasonOf } from "./messages.js";
-import { pending, questionOf, statusOf } from "./steps.js";
+import { pending, questionOf, statusOf, wordOf } from "./steps.js";
 
 /** This tab's own notices; `onChange()` after each change. */
 export class Notices {
@@ -54,7 +54,7 @@ export function statusLine({ step, sale, connection, notices, elsewhere, now }) 
     return order && pending.has(order.state) ? text.status.lost_pending : text.status.lost;
   }
   if (notices.busy) return text.status[notices.busy];
-  if (order) return text.status[phaseOf(notices.bank, order)] ?? text.status[order.state] ?? "";
+  if (order) return text.status[phaseOf(notices.bank, order)] ?? text.status[wordOf(order)] ?? "";
   if (step.name === "sending") return elsewhere ? text.status.elsewhere : text.status.sending;
   if (step.name === "missing") return text.status.missing;
   if (step.name === "pay") return step.hold.renewed ? text.status.held_again : text.status.held;

@@ -5,9 +5,6 @@
 /** Charging, or about to: the outcome is on its way. */
 export const pending = new Set(["accepted", "charging"]);
 
-/** One question of the bank: the same order may be asked again, with another card. */
-export const questionOf = ({ id, version }) => `${id}.${version}`;
-
 /** States after which an order no longer counts for its buyer; a limit is about what was bought, refunded or not. */
 const ended = new Set(["expired", "canceled"]);
 
@@ -153,4 +150,13 @@ export function linesOf(sale, items) {
     const amount = tier ? tier.amount * quantity : null;
     return { id, name: tier?.name ?? id, quantity, amount, currency: tier?.currency ?? null };
   });
+}
+
+/** One question of the bank: the same order may be asked again, with another card. */
+export const questionOf = ({ id, version }) => `${id}.${version}`;
+
+/** What to say of an order: its state, or `returned` when money came after its end and went back. */
+export function wordOf(order) {
+  const late = ["expired", "canceled"].includes(order.state) && Boolean(order.charge);
+  return late ? "returned" : order.state;
 }

@@ -6,7 +6,7 @@ import { stubKey, stubsOf, ticketStub, tierName } from "./ticket-stub.js";
 import { formatClock, formatCountdown, left } from "../clock.js";
 import { eachChild, el, setAttribute, setText, show } from "../dom.js";
 import { locale, reasonOf, roughly, text } from "../messages.js";
-import { canRetry, pending } from "../steps.js";
+import { canRetry, pending, wordOf } from "../steps.js";
 
 /** States in which something is on its way and the spinner turns. */
 const turning = new Set(["sending", "accepted", "charging", "closing"]);
@@ -18,7 +18,7 @@ const withBank = new Set(["checking", "giving_up"]);
 function markOf(state) {
   if (turning.has(state) || withBank.has(state)) return "turning";
   if (state === "paid") return "good";
-  if (["declined", "expired", "canceled", "missing"].includes(state)) return "bad";
+  if (["declined", "expired", "canceled", "returned", "missing"].includes(state)) return "bad";
   return "wait";
 }
 
@@ -79,7 +79,7 @@ class SaleOrder extends HTMLElement {
    */
   update({ state, order, id, sale, email, bank, now }) {
     const p = this.#parts;
-    const shown = withBank.has(bank) ? bank : state;
+    const shown = withBank.has(bank) ? bank : (order ? wordOf({ ...order, state }) : state);
     const words = text.order[shown] ?? text.order.review;
     setAttribute(p.section, "data-testid", hookOf(state));
     setAttribute(p.section, "data-state", state);
@@ -90,7 +90,7 @@ class SaleOrder extends HTMLElement {
     this.#record(order, id);
     this.#queue(state, order, now);
     this.#decline(state, order, now);
-    this.#authentication(shown, order, now);
+    this.#authentication(shown, order, bank, now);
     this.#tickets(state, order, sale);
     show(p.keep, pending.has(state));
     show(p.see, ["paid", "partially_refunded", "refunded", "disputed"].includes(state));
@@ -137,13 +137,16 @@ class SaleOrder extends HTMLElement {
     if (declined) setText(p.limit, limitText(order, again, wait, now));
   }
 
-  #authentication(shown, order, now) {
+  #authentication(shown, order, bank, now) {
     const p = this.#parts;
     const asked = shown === "requires_action";
     const open = asked && (order.deadline === null || order.deadline > now);
     show(p.confirm, open && Boolean(order.action));
     show(p.instead, open);
     if (!asked) return;
+    const hitch = open ? text.alert.bank[bank] : null;
+    show(p.reason, Boolean(hitch));
+    setText(p.reason, hitch ?? "");
     show(p.limit, true);
     setText(p.limit, open ? keptText(order, now) : text.order.requires_action.over);
   }

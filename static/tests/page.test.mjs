@@ -55,6 +55,15 @@ test("every state of an order has its sentences", () => {
   }
 });
 
+test("money that came after the end is said to go back, and nobody is told that nothing was charged", () => {
+  for (const state of ["expired", "canceled"]) {
+    const late = { name: "order", order: order({ state, charge: "ch_1" }) };
+    const line = statusLine({ step: late, sale: sale(), connection: "live", notices: { bank: null }, elsewhere: false, now });
+    assert.equal(line, text.status.returned);
+  }
+  assert.ok(text.order.returned.title);
+});
+
 test("every class of decline has its sentence", () => {
   const classes =
     "card_declined insufficient_funds expired_card incorrect_cvc incorrect_number processing_error authentication_required try_another_card";

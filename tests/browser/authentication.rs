@@ -70,6 +70,7 @@ async fn a_window_that_is_closed_can_be_opened_again_by_the_keyboard() {
     asked(&shopper).await;
     shopper.close_bank().await;
     browser.until_says("alert", "The confirmation was not finished.").await;
+    browser.until_says("reason", "The confirmation was not finished.").await;
     browser.until_says("status", "Your bank wants to know it is you.").await;
     let has_focus = "document.activeElement?.matches('sale-order, sale-order *')";
     assert_eq!(browser.js(has_focus).await, true, "the focus is where the buyer goes on");
@@ -233,7 +234,8 @@ async fn money_that_comes_after_the_end_goes_back_when_the_tickets_are_gone() {
     tokio::time::timeout(tests::harness::browser::PATIENCE, given_back).await.expect("a refund");
     let stats = shopper.shop.stats().await;
     assert_eq!((&stats["refunds"], &stats["orders_charged_more_than_once"]), (&1.into(), &0.into()), "{stats}");
-    shopper.browser.by_testid("expired").await;
+    shopper.browser.until_says("status", "All of the money is on its way back to you.").await;
+    shopper.browser.until_text("Your payment came too late").await;
     shopper.shop.check(SALE).await;
     shopper.nothing_went_wrong().await;
 }
