@@ -51,7 +51,11 @@ pub const SETTINGS: [(&str, &str, &str); 24] = [
         "300",
         "how long the buyer has to pass the bank's challenge (3-D Secure), also beyond ORDER_SECONDS",
     ),
-    ("ORDER_SECONDS", "900", "bound on the whole time that an order may wait for its buyer"),
+    (
+        "ORDER_SECONDS",
+        "900",
+        "until when, from its acceptance, an order leaves its buyer more than RETRY_SECONDS after a decline",
+    ),
     ("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-For counts, comma-separated"),
     ("LIMIT_LOOPBACK", "false", "apply the limits per client address to loopback addresses, too"),
     ("DEMO", "true", "make the sale `demo` when there is no sale yet (embedded only)"),

@@ -26,12 +26,12 @@ use crate::sale::{Item, MOST_CAPACITY, PricedItem, Sale};
 /// How long an order may wait for its buyer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// After a decline the buyer has at least this long.
+    /// After a decline the buyer has at least this long, also when that goes beyond `order`: an order may have waited its
+    /// turn for most of that time. Attempts are bounded, and so is what comes together.
     pub retry: Duration,
-    /// At strong authentication (3-D Secure) the buyer has this long, also when that goes beyond `order`: an order may
-    /// have waited its turn for most of that time. No attempt begins after it, so that it goes beyond by this much only.
+    /// At strong authentication (3-D Secure) the buyer has this long, for the same reason also beyond `order`.
     pub authenticate: Duration,
-    /// But the whole order not longer than this, and the length of its sale's holds.
+    /// Thinking time that was left is granted within this time from acceptance, or the length of the sale's holds.
     pub order: Duration,
 }
 

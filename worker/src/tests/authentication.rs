@@ -144,6 +144,10 @@ fn an_order_that_waited_long_for_its_turn_still_leaves_its_buyer_time_for_the_ba
     hear(&w, FAILED, &order);
     w.sweep();
     w.work();
+    assert_eq!(w.state(&order), State::Declined, "and two minutes for another card");
+    w.pass_secs(120);
+    w.sweep();
+    w.work();
     assert_eq!(w.state(&order), State::Expired, "and no more than that: the bound on the whole order is over");
 }
 

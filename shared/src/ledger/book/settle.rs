@@ -178,8 +178,9 @@ impl Book {
         }
     }
 
-    /// Until when the buyer may try again: thinking time that was left, two minutes at least, within a bound for
-    /// the whole order; at once, when no attempt is left.
+    /// Until when the buyer may try again: two minutes at least, however long the order waited for its turn, since that
+    /// was our time and not theirs; and thinking time that was left, within a bound for the whole order. At once, when no
+    /// attempt is left.
     fn deadline(&self, at: Moment<'_>, order: &Order) -> crate::env::Timestamp {
         if order.attempt >= MOST_ATTEMPTS {
             return at.now;
@@ -187,7 +188,7 @@ impl Book {
         let think = Duration::from_millis(u64::try_from(order.think_ms).unwrap_or(0));
         let hold = self.sales.get(&order.sale).map_or(Duration::ZERO, |page| page.sale.hold_for());
         let bound = order.accepted_at.plus(self.terms.order.max(hold));
-        at.now.plus(think.max(self.terms.retry)).min(bound).max(at.now)
+        at.now.plus(think).min(bound).max(at.now.plus(self.terms.retry))
     }
 
     fn issue(&mut self, at: Moment<'_>, order: &mut Order) {

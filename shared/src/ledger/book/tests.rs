@@ -238,7 +238,7 @@ fn card_declined_hold_valid_allows_a_new_attempt_and_caps_attempts() {
 const MOST_ATTEMPTS_U32: u32 = crate::order::MOST_ATTEMPTS;
 
 #[test]
-fn a_decline_leaves_the_buyer_two_minutes_within_a_bound_for_the_order() {
+fn a_decline_leaves_the_buyer_two_minutes_however_long_the_order_waited_for_its_turn() {
     let mut w = world(1, None);
     let purchase = Accept { think_ms: 1_000, ..w.purchase(1) };
     let order = w.new_order(&purchase).id;
@@ -249,8 +249,25 @@ fn a_decline_leaves_the_buyer_two_minutes_within_a_bound_for_the_order() {
     assert!(matches!(w.accept(&Accept { token: "tok_2".into(), ..purchase.clone() }), Accepted::NextAttempt(_)));
     w.seeded.advance(Duration::from_secs(900));
     w.claim(order, 2);
-    assert_eq!(w.observe(order, 2, declined()).expires_at, Some(w.env.now()), "the order's bound has passed");
+    let seen = w.observe(order, 2, declined());
+    assert_eq!(seen.expires_at, Some(w.env.now().plus(Duration::from_secs(120))));
+    w.seeded.advance(Duration::from_secs(120));
     assert!(matches!(w.accept(&Accept { token: "tok_3".into(), ..purchase }), Accepted::Ended(_)));
+}
+
+#[test]
+fn thinking_time_that_was_left_is_granted_within_a_bound_for_the_whole_order() {
+    let mut w = world(1, None);
+    let purchase = Accept { think_ms: 600_000, ..w.purchase(1) };
+    let order = w.new_order(&purchase).id;
+    w.claim(order, 1);
+    let seen = w.observe(order, 1, declined());
+    assert_eq!(seen.expires_at, Some(w.env.now().plus(Duration::from_secs(600))));
+    assert!(matches!(w.accept(&Accept { token: "tok_2".into(), ..purchase }), Accepted::NextAttempt(_)));
+    w.seeded.advance(Duration::from_secs(500));
+    w.claim(order, 2);
+    let seen = w.observe(order, 2, declined());
+    assert_eq!(seen.expires_at, Some(w.env.now().plus(Duration::from_secs(400))), "900 s after its acceptance");
 }
 
 #[test]
