@@ -4,3 +4,4 @@ mod crowd;
 mod deaths;
 mod losses;
 mod memory;
+mod sweeps;

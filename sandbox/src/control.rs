@@ -187,7 +187,7 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
     }
     sandbox.store.forward(settings.forward_seconds);
     if let Some(charge) = settings.open_dispute {
-        dispute(sandbox, &charge, |work, charge| disputes::open(work, charge)).await?;
+        dispute(sandbox, &charge, disputes::open).await?;
     }
     if let Some(CloseDispute { charge, won }) = settings.close_dispute {
         dispute(sandbox, &charge, |work, charge| disputes::close(work, charge, won)).await?;

@@ -20,7 +20,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     disk::{Disk, Line, Loaded, SavedAnswer},
-    model::{Charge, ConfirmationToken, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Refund, Token, WebhookEndpoint},
+    model::{
+        Charge, ConfirmationToken, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Refund, Token,
+        WebhookEndpoint,
+    },
     render::Render,
 };
 

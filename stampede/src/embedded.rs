@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::sandbox::Latency;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use ::sandbox::Latency;
 use shared::config::{Provider, Secret, Settings};
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
