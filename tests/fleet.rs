@@ -5,3 +5,4 @@ mod deaths;
 mod losses;
 mod memory;
 mod refunds;
+mod sweeps;

@@ -11,6 +11,7 @@ mod imports;
 mod invariants;
 mod purity;
 mod rust;
+mod stripe;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The integration suite: everything that needs more than one crate, a real server or a real browser.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod answers;
 mod bad_input;
 mod browser;
 mod contract;
@@ -12,6 +13,7 @@ mod ledger;
 mod postgres;
 mod queue;
 mod rooms;
+mod sandbox;
 mod sdk;
 mod stock;
 mod webhooks;

@@ -4,6 +4,7 @@
 //! sends itself is signed by an implementation that does not know the shop's.
 
 mod doors;
+mod missed;
 mod payments;
 mod refunds;
 

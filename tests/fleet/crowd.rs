@@ -28,6 +28,7 @@ async fn rush(fleet: &Fleet, crowd: usize, tickets: u32) {
     fleet.expect_single_charges(u64::from(tickets)).await;
     let tier = fleet.check("rush").await["tiers"][0].clone();
     assert_eq!((&tier["sold"], &tier["free"], &tier["held"]), (&tickets.into(), &0.into(), &0.into()), "{tier}");
+    assert!(!fleet.logs().contains("the stock shows something else"), "a crowd is no drift: {}", fleet.logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]

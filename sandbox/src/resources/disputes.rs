@@ -124,7 +124,7 @@ impl Render for Dispute {
             "is_charge_refundable": false, "livemode": false, "metadata": {}, "network_reason_code": "10.4",
             "payment_intent": self.payment_intent,
             "payment_method_details": {
-                "card": {"brand": self.brand, "case_type": "chargeback", "network_reason_code": "10.4"},
+                "card": {"brand": self.brand, "case_type": "chargeback", "network": self.brand, "network_reason_code": "10.4"},
                 "type": "card",
             },
             "reason": "fraudulent", "status": self.status,

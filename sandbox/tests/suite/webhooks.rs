@@ -126,3 +126,95 @@ async fn what_an_endpoint_has_not_taken_is_sent_after_a_restart() {
     let _api = Api::start_with(config()).await;
     assert_eq!(received.recv().await.unwrap().event()["data"]["object"]["id"], intent["id"]);
 }
+
+#[tokio::test]
+async fn webhooks_come_late_on_request() {
+    let api = Api::start().await;
+    let (mut received, _) = register(&api, &["payment_intent.succeeded"], &[]).await;
+    api.control(json!({"webhooks": {"delay_ms": 400}})).await;
+    let began = std::time::Instant::now();
+    api.pay("pm_card_visa").await.ok();
+    received.recv().await.unwrap();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(400), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_dispute_is_told_when_it_opens_and_when_the_bank_has_decided() {
+    let api = Api::start().await;
+    let (mut received, _) = register(&api, &["charge.dispute.created", "charge.dispute.closed"], &[]).await;
+    let intent = api.pay("pm_card_visa").await.ok();
+    let charge = intent["latest_charge"].as_str().unwrap();
+    api.control(json!({"open_dispute": charge})).await;
+    let created = received.recv().await.unwrap().event();
+    let dispute = &created["data"]["object"];
+    assert_eq!((&created["type"], &dispute["status"]), (&"charge.dispute.created".into(), &"needs_response".into()));
+    assert_eq!((&dispute["charge"], &dispute["payment_intent"]), (&json!(charge), &intent["id"]));
+    assert_eq!(api.get(&format!("/v1/charges/{charge}"), &[]).await.ok()["disputed"], true);
+    api.control(json!({"close_dispute": {"charge": charge, "won": false}})).await;
+    let closed = received.recv().await.unwrap().event();
+    let id = dispute["id"].as_str().unwrap();
+    assert_eq!((&closed["type"], &closed["data"]["object"]["id"]), (&"charge.dispute.closed".into(), &json!(id)));
+    let now = api.get(&format!("/v1/disputes/{id}"), &[]).await.ok();
+    assert_eq!(now["status"], "lost");
+    miniserde::json::from_str::<stripe_shared::Dispute>(&now.to_string()).expect("every field of the pinned version");
+    assert_eq!(api.get("/v1/disputes", &[("charge", charge)]).await.ok()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(api.stat("disputes").await, 1);
+}
+
+#[tokio::test]
+async fn events_are_listed_by_type_time_delivery_and_cursor_and_kept_for_thirty_days() {
+    let api = Api::start().await;
+    let (mut received, _) = register(&api, &["payment_intent.succeeded"], &[]).await;
+    api.control(json!({"webhooks": {"drop": 1}})).await;
+    for _ in 0..3 {
+        api.pay("pm_card_visa").await.ok();
+    }
+    for _ in 0..2 {
+        received.recv().await.unwrap();
+    }
+    let ids = async |form: &[(&str, &str)]| -> Vec<String> {
+        let list = api.get("/v1/events", &[form, &[("limit", "100")]].concat()).await.ok();
+        list["data"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let succeeded = ids(&[("type", "payment_intent.succeeded")]).await;
+    assert_eq!(succeeded.len(), 3);
+    let both = ids(&[("types[]", "payment_intent.succeeded"), ("types[]", "charge.succeeded")]).await;
+    assert_eq!(both.len(), 6);
+    assert_eq!(ids(&[("type", "charge.*")]).await.len(), 3);
+    let lost = [("type", "payment_intent.succeeded"), ("delivery_success", "false")];
+    while ids(&lost).await.len() > 1 {
+        // A delivery is noted a moment after it was taken.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ids(&lost).await, [succeeded[2].clone()]);
+    let after = ids(&[("type", "payment_intent.succeeded"), ("starting_after", &succeeded[0])]).await;
+    let before = ids(&[("type", "payment_intent.succeeded"), ("ending_before", &succeeded[2])]).await;
+    assert_eq!((after.as_slice(), before.as_slice()), (&succeeded[1..], &succeeded[..2]));
+    let refused = api.get("/v1/events", &[("type", "a"), ("types[]", "b")]).await;
+    assert_eq!(refused.error(400)["type"], "invalid_request_error");
+
+    let now = jiff::Timestamp::now().as_second();
+    api.control(json!({"forward_seconds": 29 * 86_400})).await;
+    let [from, to] = [now - 60, now + 60].map(|at| at.to_string());
+    assert_eq!(ids(&[("created[gte]", &from), ("created[lte]", &to)]).await.len(), ids(&[]).await.len());
+    assert_eq!(ids(&[("created[gt]", &to)]).await, Vec::<String>::new());
+    assert_eq!(ids(&[("created[lt]", &from)]).await, Vec::<String>::new());
+    assert!(!ids(&[]).await.is_empty());
+    api.control(json!({"forward_seconds": 2 * 86_400})).await;
+    assert_eq!(ids(&[]).await, Vec::<String>::new());
+    api.get(&format!("/v1/events/{}", succeeded[0]), &[]).await.error(404);
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_when_its_day_is_over() {
+    let api = Api::start().await;
+    let pay = async || {
+        let answer = api.keyed("k", "/v1/payment_intents", &crate::harness::purchase("pm_card_visa")).await;
+        answer.header("idempotent-replayed").is_some()
+    };
+    assert!(!pay().await);
+    api.control(json!({"forward_seconds": 23 * 3_600})).await;
+    assert!(pay().await);
+    api.control(json!({"forward_seconds": 2 * 3_600})).await;
+    assert!(!pay().await, "executed anew, as at Stripe");
+}

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use shared::jobs::{CreateCharge, ProcessResponse};
-use shared::order::State;
+use shared::ledger::{Claimed, Ledger as _};
+use shared::order::{Attempt, Order, State, StoredRequest};
 use shared::queue::{Finish, Job};
+use shared::stripe::Stripe as _;
 
 use super::faults::Fate;
 use super::stripe::{Call, Mood};
@@ -70,6 +72,31 @@ fn a_worker_killed_more_than_23_hours_ago_is_looked_after_first_and_never_sent_a
         w.work();
         assert_eq!((w.state(&order), w.stripe.paid(order.order)), (state, paid));
         assert_eq!((w.stripe.sent().len(), w.stripe.count(Call::Find)), (sent, 1));
+    }
+}
+
+#[test]
+fn a_deploy_between_send_and_retry_sends_the_bytes_of_the_old_build() {
+    fn old_build(order: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+        Ok(StoredRequest {
+            path: "/v1/payment_intents".into(),
+            body: format!(
+                "amount={}&currency=usd&metadata[attempt]={}&metadata[order]={}&payment_method_data[card][token]={}&old=1",
+                order.amount, attempt.number, order.id, attempt.token
+            ),
+            version: "2026-01-01.older".into(),
+        })
+    }
+    let w = World::new(1);
+    let order = w.buy("tok_visa");
+    let Claimed::Yes { attempt, .. } = now(w.ledger.claim(order.order, 1, old_build)).unwrap() else { panic!() };
+    let (request, key) = (attempt.request.unwrap(), shared::stripe::idempotency_key(order.order, 1));
+    w.stripe.next(Call::Send, Mood::LostAfter);
+    now(w.stripe.send(&request, &key));
+    w.work();
+    assert_eq!((w.state(&order), w.stripe.paid(order.order)), (State::Paid, 1));
+    for (used, sent) in w.stripe.sent() {
+        assert_eq!((used, sent), (key.clone(), request.clone()), "letter by letter, version included");
     }
 }
 
