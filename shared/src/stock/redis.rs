@@ -222,8 +222,14 @@ impl Stock for RedisStock {
     }
 
     async fn unpin(&self, sale: &str, hold: Uuid, order: Uuid) -> Result<(), StockError> {
-        let reply = self.call(&self.scripts.unpin, sale).await?.arg(text(hold)).arg(text(order)).send().await?;
+        let call = self.call(&self.scripts.unpin, sale).await?;
+        let mut reply = call.arg(text(hold)).arg(text(order)).send().await?;
         match reply.word() {
+            // However long it was pinned, its owner finds it for the rest of the time.
+            "thinking" => {
+                let customer = reply.parsed()?;
+                self.touch(customer, sale, Duration::from_millis(reply.number()?)).await
+            }
             "done" | "unknown" => Ok(()),
             _ => Err(reply.nonsense()),
         }

@@ -2,7 +2,8 @@
 -- order, or if its order has spoken for it.
 --
 -- ARGV   2 hold, 3 order
--- Reply  done | unknown | again
+-- Reply  thinking, customer, thinking time left    it was pinned until now
+--        done | unknown | again
 
 local id, order = unpack(ARGV, 2, 3)
 if #ARGV ~= 3 or not is_id(id) or not is_id(order) then
@@ -20,5 +21,6 @@ if hold and hold.stage == 'pinned' and hold.order == order and tonumber(hold.ver
   local deadline = now + tonumber(hold.think)
   hold.stage, hold.order = 'thinking', ''
   put(id, hold, deadline)
+  return { 'thinking', hold.customer, hold.think }
 end
 return { 'done' }
