@@ -12,6 +12,7 @@ mod house;
 mod ledger;
 mod postgres;
 mod queue;
+mod redis_server;
 mod rooms;
 mod sandbox;
 mod sdk;

@@ -1,27 +1,29 @@
 //! The Redis server that stock, queue and rooms share: how it is reached, and what it must be like.
 //!
-//! Three kinds of connection, because they fail differently:
+//! One connection is shared by all calls of a process; it is made again by the first call after it was lost, for
+//! whatever reason the server or the network refused it meanwhile. Calls see it in two ways:
 //!
-//! - [`RedisServer::commands`] for calls that may be repeated: it reconnects by itself and fails what was under way.
-//! - [`RedisServer::blocking`] and [`RedisServer::pubsub`] for a task that waits for the server and owns its connection.
+//! - [`RedisServer::commands`] for calls that mean the same wherever they arrive.
 //! - [`RedisServer::known`] for calls whose meaning depends on *which* server process answers. It carries that
 //!   process's run id, and a process cannot change under a connection: a server that was restarted, or another one
 //!   after a failover, is a new connection with another run id.
+//!
+//! [`RedisServer::blocking`] and [`RedisServer::pubsub`] are for a task that waits for the server and owns its connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, RedisError, RedisResult};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+};
 use tokio::sync::Mutex;
 
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How long a command may take. The crate's own half second is too short for a server that is busy or saves its data.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The longest pause between two tries to connect again.
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Why a server cannot be used, in a sentence for whoever started the process.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +48,12 @@ pub struct RedisServer {
 struct Shared {
     client: Client,
     database: i64,
-    commands: ConnectionManager,
-    /// The connection that [`RedisServer::known`] gives out. Replaced when one of its callers says that it is lost.
+    /// The connection that is given out. Replaced when one of its callers says that it is lost.
     known: RwLock<Option<Known>>,
     /// Held while a connection is made, so that a crowd of callers makes one.
     connecting: Mutex<()>,
+    /// The tries to connect that failed, and what the last one came to: whoever waited for it needs no other.
+    failed: RwLock<(u64, Option<RedisError>)>,
 }
 
 /// A connection to a server process that is known.
@@ -74,14 +77,8 @@ impl RedisServer {
         let mut probe = connection(&client).await.map_err(RedisServerError::Unreachable)?;
         let info: String = redis::cmd("INFO").query_async(&mut probe).await.map_err(RedisServerError::Unreachable)?;
         unfit(&info).map_or(Ok(()), |sentence| Err(RedisServerError::Unfit(sentence)))?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN))
-            .set_max_delay(RECONNECT_PAUSE_MAX);
-        let commands = ConnectionManager::new_with_config(client.clone(), config);
-        let commands = commands.await.map_err(RedisServerError::Unreachable)?;
-        let (known, connecting) = (RwLock::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { client, database, commands, known, connecting }) })
+        let (known, connecting, failed) = (RwLock::default(), Mutex::default(), RwLock::default());
+        Ok(Self { shared: Arc::new(Shared { client, database, known, connecting, failed }) })
     }
 
     /// The number of the database within the server; channels have to carry it, since they belong to no database.
@@ -90,10 +87,10 @@ impl RedisServer {
         self.shared.database
     }
 
-    /// A connection for calls that may be repeated.
+    /// The connection for calls that mean the same wherever they arrive.
     #[must_use]
-    pub fn commands(&self) -> ConnectionManager {
-        self.shared.commands.clone()
+    pub fn commands(&self) -> Commands {
+        Commands { server: self.clone() }
     }
 
     /// A connection whose commands may wait in the server as long as they like.
@@ -114,7 +111,7 @@ impl RedisServer {
         self.shared.client.get_async_pubsub().await
     }
 
-    /// A connection to a server process that is known; made anew when the one before was lost.
+    /// The connection to a server process that is known; made anew when the one before was lost.
     ///
     /// # Errors
     /// The server's, or the network's.
@@ -122,16 +119,25 @@ impl RedisServer {
         if let Some(known) = self.shared.known.read().clone() {
             return Ok(known);
         }
+        let (failed_before, _) = *self.shared.failed.read();
         let _one_at_a_time = self.shared.connecting.lock().await;
         if let Some(known) = self.shared.known.read().clone() {
             return Ok(known);
         }
-        let mut connection = connection(&self.shared.client).await?;
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-        let run_id = field(&info, "run_id").unwrap_or_default().into();
-        let known = Known { connection, run_id };
-        *self.shared.known.write() = Some(known.clone());
-        Ok(known)
+        if let (failed, Some(error)) = &*self.shared.failed.read()
+            && *failed > failed_before
+        {
+            return Err(error.clone());
+        }
+        let met = meet(&self.shared.client).await;
+        match &met {
+            Ok(known) => *self.shared.known.write() = Some(known.clone()),
+            Err(error) => {
+                let mut failed = self.shared.failed.write();
+                *failed = (failed.0 + 1, Some(error.clone()));
+            }
+        }
+        met
     }
 
     /// Says what a call over `known` ended with: a connection that does not work any more is not given out again.
@@ -145,11 +151,55 @@ impl RedisServer {
     }
 }
 
+/// The shared connection, for commands and scripts of the `redis` crate.
+#[derive(Clone)]
+pub struct Commands {
+    server: RedisServer,
+}
+
+impl Commands {
+    async fn over<T>(&self, call: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> RedisResult<T> {
+        let mut known = self.server.known().await?;
+        let answer = call(&mut known.connection).await;
+        if let Err(error) = &answer {
+            self.server.report(&known, error);
+        }
+        answer
+    }
+}
+
+impl ConnectionLike for Commands {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(self.over(async move |connection| connection.req_packed_command(cmd).await))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(self.over(async move |connection| connection.req_packed_commands(pipeline, offset, count).await))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.server.database()
+    }
+}
+
 /// Whether another connection may fare better: the wire is cut, silent, or ends at a replica.
 fn is_lost(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_timeout()
         || matches!(error.kind(), redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly))
+}
+
+/// Connects, and asks who is there.
+async fn meet(client: &Client) -> RedisResult<Known> {
+    let mut connection = connection(client).await?;
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let run_id = field(&info, "run_id").unwrap_or_default().into();
+    Ok(Known { connection, run_id })
 }
 
 async fn connection(client: &Client) -> RedisResult<MultiplexedConnection> {
