@@ -105,7 +105,7 @@ async fn process(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: Option<(Kin
     let flight = match &incoming.key {
         Some(key) if incoming.method == Method::POST => {
             let fingerprint = admitted.params.fingerprint(incoming.method.as_str(), &incoming.path);
-            let now = jiff::Timestamp::now().as_second();
+            let now = sandbox.store.now();
             match sandbox.keys.claim(key, fingerprint, now) {
                 Claim::Execute(flight) => Some((flight, fingerprint)),
                 Claim::Replay(saved) => return Outgoing::replay(&saved),
@@ -151,7 +151,8 @@ fn admit(sandbox: &Sandbox, incoming: &Incoming) -> Result<Admitted, Failure> {
 fn refuse_removed(incoming: &Incoming, route: &Route, params: &Params) -> Result<(), Failure> {
     const REMOVED_IN: &str = "2026-09-30";
     let speaks_it = incoming.version.as_deref().is_some_and(|version| version >= REMOVED_IN);
-    if speaks_it && route.path.starts_with("/v1/payment_intents") && params.is_branch("payment_method_types") {
+    let pays = ["/v1/payment_intents", "/v1/checkout/sessions"].iter().any(|prefix| route.path.starts_with(prefix));
+    if speaks_it && pays && params.is_branch("payment_method_types") {
         return Err(Failure::invalid(
             "The payment_method_types parameter is no longer supported. Use allowed_payment_method_types instead.",
         )
@@ -268,7 +269,7 @@ async fn commit(
             status: outgoing.status,
             body: outgoing.body.clone(),
             request: incoming.id.clone(),
-            created: jiff::Timestamp::now().as_second(),
+            created: sandbox.store.now(),
         };
         batch.save_answer(answer.clone());
         (flight, answer)

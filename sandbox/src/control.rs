@@ -17,7 +17,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{faults::Fault, resources::refunds, server::Sandbox, work::Work};
+use crate::{
+    faults::Fault,
+    resources::{refunds, sessions},
+    server::Sandbox,
+    work::Work,
+};
 
 /// Lines of the log in one answer.
 const LOG_LINES_MAX: usize = 10_000;
@@ -104,6 +109,8 @@ struct Settings {
     empty_balance: Option<bool>,
     /// Refunds that are pending fail.
     fail_refunds: bool,
+    /// Moves the sandbox's own clock.
+    forward_seconds: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -161,6 +168,10 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
         if let Some(hold) = webhooks.hold {
             sandbox.webhooks.hold(sandbox, hold);
         }
+    }
+    if settings.forward_seconds > 0 {
+        sandbox.store.forward(settings.forward_seconds);
+        sessions::expire_due(sandbox).await.map_err(|error| error.to_string())?;
     }
     if let Some(empty) = settings.empty_balance {
         sandbox.store.empty_balance.store(empty, Ordering::Relaxed);

@@ -3,6 +3,8 @@
 //! Strict clients refuse an object that lacks a field, and typed ones refuse one that invents it, so these lists are
 //! checked against Stripe's own types (`tests/sdk/types`). Optional fields that Stripe omits are omitted here too.
 
+mod session;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -346,6 +348,7 @@ impl Render for Snapshot {
             Self::Charge(charge) => charge.render(base),
             Self::Refund(refund) => refund.render(base),
             Self::Customer(customer) => customer.render(base),
+            Self::CheckoutSession(session) => session.render(base),
         }
     }
 }

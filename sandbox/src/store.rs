@@ -11,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -20,7 +20,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     disk::{Disk, Line, Loaded, SavedAnswer},
-    model::{Charge, ConfirmationToken, Customer, Event, PaymentIntent, PaymentMethod, Refund, Token, WebhookEndpoint},
+    model::{
+        Charge, CheckoutSession, ConfirmationToken, Customer, Event, PaymentIntent, PaymentMethod, Refund, Token,
+        WebhookEndpoint,
+    },
     render::Render,
 };
 
@@ -134,12 +137,15 @@ macro_rules! tables {
             pub(crate) empty_balance: AtomicBool,
             sequence: AtomicU64,
             disk: Option<Disk>,
+            /// Seconds by which the sandbox's clock is ahead of the machine's; forgotten with the process.
+            ahead: AtomicI64,
         }
 
         impl Store {
             fn with(disk: Option<Disk>) -> Self {
                 let empty_balance = AtomicBool::new(false);
-                Self { $($field: Table::default(),)+ empty_balance, sequence: AtomicU64::new(1), disk }
+                let ahead = AtomicI64::new(0);
+                Self { $($field: Table::default(),)+ empty_balance, sequence: AtomicU64::new(1), disk, ahead }
             }
 
             fn load(&self, line: &Line) -> anyhow::Result<()> {
@@ -182,6 +188,7 @@ tables! {
     refunds: Refund;
     events: Event, at most EVENTS_MAX;
     webhook_endpoints: WebhookEndpoint;
+    checkout_sessions: CheckoutSession;
 }
 
 /// Rows that become durable and visible together.
@@ -258,6 +265,16 @@ impl Store {
         Ok((store, answers))
     }
 
+    /// Seconds since the epoch, by the sandbox's own clock.
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second().saturating_add(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn forward(&self, seconds: u32) {
+        self.ahead.fetch_add(i64::from(seconds), Ordering::Relaxed);
+    }
+
     /// Makes a batch durable, then visible.
     ///
     /// # Errors
@@ -285,6 +302,7 @@ impl Store {
             disk.clear().await?;
         }
         self.clear_tables();
+        self.ahead.store(0, Ordering::Relaxed);
         Ok(())
     }
 

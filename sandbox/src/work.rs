@@ -73,7 +73,7 @@ pub(crate) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(store: &'a Store, base: &'a str) -> Self {
-        let now = jiff::Timestamp::now().as_second();
+        let now = store.now();
         let (batch, events) = (Batch::default(), Vec::new());
         Self { store, now, base, request: None, idempotency_key: None, batch, events }
     }
