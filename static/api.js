@@ -81,6 +81,10 @@ export const takeHold = (hold, sale, items) => call("POST", "/api/holds", { hold
 /** Gives the stock back at once. */
 export const releaseHold = (hold) => call("DELETE", `/api/holds/${at(hold)}`);
 
+/** The buyer is done with the bank's question, or gives this card up: the shop asks Stripe what became of it. */
+export const refresh = (order, { giveUp = false } = {}) =>
+  call("POST", `/api/orders/${at(order)}/refresh`, { give_up: giveUp });
+
 /** Sends an order; the same order and token again is a replay, however often. */
 export const charge = ({ order, token, hold, email, name }) =>
   call("POST", "/charges", { order, token, hold, email, name });

@@ -152,8 +152,19 @@ export const text = {
     },
     requires_action: {
       title: "Your bank wants to know it is you",
-      lead: "Confirm the payment with your bank to finish the order.",
+      lead: "Confirm this payment in your bank’s window or app to finish the order. Nothing is charged before that.",
       go: "Confirm with my bank",
+      instead: "Use another card instead",
+      kept: "Your tickets are kept for you for",
+      over: "The time to confirm is up.",
+    },
+    checking: {
+      title: "Checking with your bank",
+      lead: "Thank you. The result appears here in a moment.",
+    },
+    giving_up: {
+      title: "Putting this card aside",
+      lead: "We are making sure with your bank that it is not charged. Then you can use another one.",
     },
     paid: {
       title: "You’re in",
@@ -182,6 +193,10 @@ export const text = {
     canceled: {
       title: "This order was canceled",
       lead: "You have not been charged for it.",
+    },
+    returned: {
+      title: "Your payment came too late",
+      lead: "The time to pay had run out, and the tickets were gone. All of the money is on its way back to your card. That can take some days.",
     },
     partially_refunded: {
       title: "Part of this order was refunded",
@@ -259,12 +274,15 @@ export const text = {
     accepted: "Your order was accepted. The card is charged next.",
     charging: "Your card is being charged.",
     requires_action: "Your bank wants to know it is you.",
+    checking: "Checking with your bank.",
+    giving_up: "Putting this card aside.",
     paid: "Paid. Your tickets are here.",
     declined: "The card was declined.",
     closing: "The time to pay is up. Making sure that nothing is charged.",
     review: "Your order is being checked.",
     expired: "The order has expired. You have not been charged.",
     canceled: "The order was canceled.",
+    returned: "Your payment came too late. All of the money is on its way back to you.",
     partially_refunded: "Part of the order was refunded.",
     refunded: "The order was refunded.",
     disputed: "The payment is disputed.",
@@ -286,7 +304,11 @@ export const text = {
     no_customer: "The shop did not recognise this browser any more. Choose your tickets again.",
     declined: (reason) => `The card was declined. ${reason}`,
     requires_action: "Your bank wants you to confirm this payment.",
-    action_failed: "Your bank’s confirmation did not work. Try again.",
+    bank: {
+      unfinished: "The confirmation was not finished. Open your bank’s window again, or use another card.",
+      unreachable: "Your bank’s window could not be opened. Check your connection and try again.",
+      kept: "That did not work just now. Try again in a moment.",
+    },
     refused: (detail) => detail || "The shop could not do that. Try again.",
   },
 };

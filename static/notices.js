@@ -3,7 +3,7 @@
 // to, so its text changes exactly when the state does.
 
 import { text, reasonOf } from "./messages.js";
-import { pending, statusOf } from "./steps.js";
+import { pending, questionOf, statusOf, wordOf } from "./steps.js";
 
 /** This tab's own notices; `onChange()` after each change. */
 export class Notices {
@@ -12,12 +12,14 @@ export class Notices {
   waiting = null;
   alert = null;
   fields = {};
+  /** The bank's question as far as this tab is with it: `{question, phase}`. */
+  bank = null;
 
   constructor(onChange) {
     this.#onChange = onChange;
   }
 
-  /** Changes some of `busy` (a word of `text.status`), `waiting`, `alert`, `fields`. */
+  /** Changes some of `busy` (a word of `text.status`), `waiting`, `alert`, `fields`, `bank`. */
   set(changes) {
     Object.assign(this, changes);
     this.#onChange();
@@ -29,6 +31,21 @@ export class Notices {
   }
 }
 
+/**
+ * How far this tab is with the bank's question about an order: null, or one of
+ *   open         the bank's window is shown
+ *   checking     answered; the result is on its way
+ *   unfinished   closed, or not passed
+ *   unreachable  the window could not be shown
+ *   giving_up    called off, for another card
+ *   kept         could not be called off
+ * Of a question that is over nothing is said.
+ */
+export function phaseOf(bank, order) {
+  const asked = order?.state === "requires_action" && bank?.question === questionOf(order);
+  return asked ? bank.phase : null;
+}
+
 /** The one status line. */
 export function statusLine({ step, sale, connection, notices, elsewhere, now }) {
   const order = step.name === "order" ? step.order : null;
@@ -37,7 +54,7 @@ export function statusLine({ step, sale, connection, notices, elsewhere, now }) 
     return order && pending.has(order.state) ? text.status.lost_pending : text.status.lost;
   }
   if (notices.busy) return text.status[notices.busy];
-  if (order) return text.status[order.state] ?? "";
+  if (order) return text.status[phaseOf(notices.bank, order)] ?? text.status[wordOf(order)] ?? "";
   if (step.name === "sending") return elsewhere ? text.status.elsewhere : text.status.sending;
   if (step.name === "missing") return text.status.missing;
   if (step.name === "pay") return step.hold.renewed ? text.status.held_again : text.status.held;
@@ -55,5 +72,7 @@ export function alertLine({ step, notices }) {
   if (order.state === "declined" && order.decline) {
     return text.alert.declined(reasonOf(order.decline));
   }
-  return order.state === "requires_action" && order.action ? text.alert.requires_action : "";
+  if (order.state !== "requires_action" || !order.action) return "";
+  const phase = phaseOf(notices.bank, order);
+  return phase === null ? text.alert.requires_action : (text.alert.bank[phase] ?? "");
 }

@@ -7,10 +7,14 @@ import { Refusal } from "./api.js";
 import { CardProblem } from "./card.js";
 import { onlyHere, uuid } from "./draft.js";
 import { text } from "./messages.js";
-import { patiently } from "./retry.js";
+import { patiently, pause } from "./retry.js";
+import { questionOf } from "./steps.js";
 
 /** Why a send ended early: the room knows the order already. */
 const seen = Symbol("seen in the room");
+
+/** Milliseconds within which Stripe's own word usually has come through the room. */
+const eventWithin = 3_000;
 
 /** Refusals after which the chosen tickets are no longer ours. */
 const tookTheHold = new Set(["hold_expired", "sold_out", "limit_reached"]);
@@ -26,9 +30,13 @@ export class Paying {
   #slug;
   #sentHere = new Set();
   #asked = new Set();
+  #asking = false;
+  #givenUp = new Set();
+  #pause;
 
-  constructor({ api, store, draft, notices, card, holding, slug, now = Date.now }) {
+  constructor({ api, store, draft, notices, card, holding, slug, now = Date.now, wait = pause }) {
     this.now = now;
+    this.#pause = wait;
     [this.#api, this.#store, this.#draft] = [api, store, draft];
     [this.#notices, this.#card, this.#holding] = [notices, card, holding];
     this.#slug = slug;
@@ -180,12 +188,61 @@ export class Paying {
     return this.#sentHere.has(order.id);
   }
 
-  /** Lets the bank ask; by itself once per question, and only in the tab that paid. */
+  /**
+   * Lets the bank ask; by itself once per question, and only in the tab that paid. What comes back
+   * is a hint: the room tells the result. When the room is silent the server is told, once, that
+   * the buyer is done, and asks Stripe.
+   */
   async confirm(order, { byItself = false } = {}) {
     const secret = order.action?.client_secret;
-    if (!secret || (byItself && (!this.sentHere(order) || this.#asked.has(secret)))) return;
-    this.#asked.add(secret);
-    const confirmed = await this.#card.confirm(secret).catch(() => false);
-    if (!confirmed) this.#notices.set({ alert: text.alert.action_failed });
+    const question = questionOf(order);
+    if (!secret || this.#asking) return;
+    if (byItself && (!this.sentHere(order) || this.#asked.has(question))) return;
+    this.#asked.add(question);
+    this.#asking = true;
+    this.#notices.set({ bank: { question, phase: "open" } });
+    let phase = "unreachable";
+    try {
+      phase = (await this.#card.confirm(secret)) ? "checking" : "unfinished";
+    } catch {
+      // Stripe.js could not be loaded: nothing was asked.
+    }
+    this.#asking = false;
+    this.#notices.set({ bank: { question, phase } });
+    if (phase === "unreachable" || (await this.#movesOn(question, order.id))) return;
+    await patiently(() => this.#api.refresh(order.id), { attempts: 3 }).catch(() => {});
+  }
+
+  /** Another card instead: the bank's question is called off first, so that only one can be charged. */
+  async giveUp(order) {
+    const question = questionOf(order);
+    this.#givenUp.add(order.id);
+    this.#notices.set({ bank: { question, phase: "giving_up" } });
+    try {
+      await patiently(() => this.#api.refresh(order.id, { giveUp: true }), { attempts: 5 });
+    } catch {
+      this.#givenUp.delete(order.id);
+      this.#notices.set({ bank: { question, phase: "kept" } });
+    }
+  }
+
+  /** Whether the buyer gave a card up for this order and wants to type another; said once. */
+  wantsAnotherCard(order) {
+    return order.state !== "requires_action" && this.#givenUp.delete(order.id) && order.state === "declined";
+  }
+
+  /** Whether the room tells something newer than this question, soon. */
+  #movesOn(question, id) {
+    const moved = () => {
+      const order = this.#store.state.orders[id];
+      return Boolean(order) && questionOf(order) !== question;
+    };
+    if (moved()) return true;
+    const heard = new AbortController();
+    const stop = this.#store.subscribe(() => moved() && heard.abort());
+    return this.#pause(eventWithin, heard.signal).then(() => {
+      stop();
+      return moved();
+    });
   }
 }

@@ -20,6 +20,7 @@ class Shop {
     this.connection = "connecting";
     this.retrying = null;
     this.queued = false;
+    this.bankAsked = false;
     this.store = createStore();
     this.draft = new Draft(browserStorage(), sale.slug);
     this.notices = new Notices(() => this.render());
@@ -55,6 +56,7 @@ class Shop {
     outcome.addEventListener("again", () => this.again());
     outcome.addEventListener("restart", () => this.restart());
     outcome.addEventListener("confirm", () => this.confirm());
+    outcome.addEventListener("instead", () => this.paying.giveUp(this.step().order));
     this.draft.subscribe(() => this.changed());
     this.store.subscribe((state, message) => this.heard(message));
     everySecond(() => this.render());
@@ -92,6 +94,7 @@ class Shop {
     const { order } = this.step();
     if (order && !this.draft.read()) this.follow(order);
     if (order?.state === "requires_action") this.paying.confirm(order, { byItself: true });
+    if (order && this.paying.wantsAnotherCard(order)) this.again();
     this.render();
   }
 
@@ -168,9 +171,8 @@ class Shop {
   }
 
   confirm() {
-    const { order } = this.step();
     this.notices.set({ alert: null });
-    this.paying.confirm(order);
+    this.paying.confirm(this.step().order);
   }
 
   cardChanged() {
@@ -209,6 +211,9 @@ class Shop {
       ...{ sale: this.sale, state: this.store.state, draft: this.draft.read() },
       ...{ notices: this.notices, connection: this.connection, cardError: this.card.error },
     });
+    const bankAsks = this.notices.bank?.phase === "open";
+    if (this.bankAsked && !bankAsks) this.stage.regainFocus();
+    this.bankAsked = bankAsks;
   }
 
   /** The hold ran out while the buyer was thinking; a payment under way is the server's. */

@@ -7,7 +7,7 @@ import "./elements/sale-order.js";
 import "./elements/sale-pay.js";
 import { el, setAttribute, setText, show } from "./dom.js";
 import { text } from "./messages.js";
-import { alertLine, statusLine } from "./notices.js";
+import { alertLine, phaseOf, statusLine } from "./notices.js";
 
 /** Which of the three steps at the top is current: the last only when there are tickets. */
 function progressOf({ name, order }) {
@@ -67,6 +67,12 @@ export class Stage {
     this.alert.classList.toggle("unseen", notices.alert === null);
   }
 
+  /** After a window over the page was closed: what had the focus before may be gone by now. */
+  regainFocus() {
+    const active = document.activeElement;
+    if (!active || active === document.body) this.#view?.heading.focus();
+  }
+
   /** Changes the view. The focus is moved only if what had it goes away. */
   #swap(view) {
     if (this.#view === view) return;
@@ -99,7 +105,7 @@ export class Stage {
     });
   }
 
-  #showOutcome({ step, sale, draft, now }) {
+  #showOutcome({ step, sale, draft, notices, now }) {
     const order = step.order ?? null;
     this.outcome.update({
       state: step.name === "sending" ? "sending" : (order?.state ?? "missing"),
@@ -107,6 +113,7 @@ export class Stage {
       id: step.id ?? draft?.order,
       sale,
       email: draft?.email,
+      bank: phaseOf(notices.bank, order),
       now,
     });
   }

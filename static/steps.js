@@ -151,3 +151,12 @@ export function linesOf(sale, items) {
     return { id, name: tier?.name ?? id, quantity, amount, currency: tier?.currency ?? null };
   });
 }
+
+/** One question of the bank: the same order may be asked again, with another card. */
+export const questionOf = ({ id, version }) => `${id}.${version}`;
+
+/** What to say of an order: its state, or `returned` when money came after its end and went back. */
+export function wordOf(order) {
+  const late = ["expired", "canceled"].includes(order.state) && Boolean(order.charge);
+  return late ? "returned" : order.state;
+}

@@ -1,6 +1,7 @@
 //! What a shopper sees, in a real Chromium.
 
 mod access;
+mod authentication;
 mod driver;
 mod fleet;
 mod purchase;

@@ -1,5 +1,6 @@
 //! The contract with outside clients: every call, every message, every command, with the names that they rely on.
 
+mod authentication;
 mod buying;
 mod calls;
 mod command_line;

@@ -81,6 +81,9 @@ async fn file(Path(name): Path<String>) -> Response {
 #[derive(Deserialize)]
 struct ChallengeQuery {
     client_secret: String,
+    /// The PaymentMethod whose bank asks; left out, it is the one that was tried last.
+    #[serde(default)]
+    card: String,
     /// The page that shows the challenge in a frame and wants to hear that it was answered.
     #[serde(default)]
     origin: String,
@@ -90,6 +93,8 @@ struct ChallengeQuery {
 struct ChallengeAnswer {
     client_secret: String,
     #[serde(default)]
+    card: String,
+    #[serde(default)]
     origin: String,
     outcome: String,
 }
@@ -97,6 +102,12 @@ struct ChallengeAnswer {
 /// The intent, for whoever knows its secret.
 fn known(sandbox: &Sandbox, id: &str, secret: &str) -> Option<Arc<PaymentIntent>> {
     sandbox.store.payment_intents.get(id).filter(|intent| intent.client_secret == secret)
+}
+
+/// Whether the challenge about this card can still be answered: the bank waits, and no other card was tried since.
+fn is_open(intent: &PaymentIntent, card: &str) -> bool {
+    let is_its_card = card.is_empty() || intent.payment_method.as_deref() == Some(card);
+    intent.status == Status::RequiresAction && is_its_card
 }
 
 pub(crate) fn escape(text: &str) -> String {
@@ -132,12 +143,16 @@ async fn challenge(
     let Some(intent) = known(&sandbox, &id, &query.client_secret) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if intent.status != Status::RequiresAction {
+    if !is_open(&intent, &query.card) {
         return done(&intent, &query.origin);
     }
+    let card = intent.payment_method.as_deref().and_then(|id| sandbox.store.payment_methods.get(id));
+    let last4 = card.map_or("", |card| card.card.test_card().last4());
     page(
         CHALLENGE_PAGE
             .replace("{{amount}}", &escape(&shown(intent.amount, &intent.currency)))
+            .replace("{{last4}}", last4)
+            .replace("{{card}}", &escape(intent.payment_method.as_deref().unwrap_or_default()))
             .replace("{{intent}}", &escape(&intent.id))
             .replace("{{secret}}", &escape(&intent.client_secret))
             .replace("{{origin}}", &escape(&query.origin)),
@@ -158,7 +173,7 @@ async fn answer_challenge(
     let Some(intent) = known(&sandbox, &id, &answer.client_secret) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if intent.status == Status::RequiresAction {
+    if is_open(&intent, &answer.card) {
         let mut work = Work::new(&sandbox.store, &sandbox.origin);
         settle(&mut work, &intent, answer.outcome == "complete");
         let Work { batch, events, .. } = work;
@@ -203,6 +218,7 @@ fn done(intent: &PaymentIntent, origin: &str) -> Response {
     let sentence = match intent.status {
         Status::Succeeded | Status::RequiresCapture => "The payment went through.",
         Status::RequiresPaymentMethod => "The payment did not go through.",
+        Status::RequiresAction => "This question is over: another card was tried.",
         _ => "The payment goes on.",
     };
     page(CHALLENGE_DONE_PAGE.replace("{{sentence}}", sentence).replace("{{origin}}", &escape(origin)))

@@ -159,7 +159,9 @@ impl Render for PaymentError {
 impl PaymentIntent {
     /// Where the payer passes or fails the 3-D Secure challenge.
     pub(crate) fn challenge_url(&self, base: &str) -> String {
-        format!("{base}/_sandbox/3ds/{}?client_secret={}", self.id, self.client_secret)
+        // With its card, so that a challenge is over as soon as another card is tried.
+        let card = self.payment_method.as_deref().unwrap_or_default();
+        format!("{base}/_sandbox/3ds/{}?client_secret={}&card={card}", self.id, self.client_secret)
     }
 
     fn next_action(&self, base: &str) -> Value {

@@ -245,12 +245,16 @@
       const before = document.activeElement;
       const dialog = document.createElement("dialog");
       dialog.setAttribute("aria-label", "Your bank asks you to confirm this payment");
-      dialog.style.cssText = "padding:0;border:1px solid #8a8f9c;border-radius:12px;box-shadow:0 12px 48px #0009;width:min(420px,calc(100vw - 24px));height:min(520px,calc(100dvh - 24px));overflow:hidden";
+      dialog.style.cssText = "padding:0;border:1px solid #8a8f9c;border-radius:12px;box-shadow:0 12px 48px #0009;width:min(420px,calc(100vw - 24px));height:min(560px,calc(100dvh - 24px));overflow:hidden;background:Canvas;color:CanvasText;color-scheme:light dark";
+      const shut = document.createElement("button");
+      shut.type = "button";
+      shut.textContent = "Close";
+      shut.style.cssText = "position:absolute;inset:8px 8px auto auto;min-width:44px;min-height:44px;padding:0 12px;border:0;background:transparent;color:inherit;font:600 15px system-ui,sans-serif;text-decoration:underline;cursor:pointer";
       const frame = document.createElement("iframe");
       frame.title = "3-D Secure challenge";
       frame.src = `${url}&origin=${encodeURIComponent(location.origin)}`;
-      frame.style.cssText = "border:0;display:block;width:100%;height:100%";
-      dialog.append(frame);
+      frame.style.cssText = "border:0;display:block;width:100%;height:100%;color-scheme:light dark";
+      dialog.append(frame, shut);
       const close = (answered) => {
         removeEventListener("message", hear);
         dialog.remove();
@@ -262,9 +266,12 @@
         if (event.data.type === "challenge-done") close(true);
       };
       addEventListener("message", hear);
+      shut.addEventListener("click", () => close(false));
       dialog.addEventListener("cancel", () => close(false));
       document.body.append(dialog);
       dialog.showModal();
+      // The keyboard begins where the buyer has something to do.
+      frame.addEventListener("load", () => frame.focus(), { once: true });
     });
   }
 

@@ -53,7 +53,8 @@ pub struct Order {
     pub queue_number: i64,
     /// The one PaymentIntent of this order, once Stripe has told its id and while it can be paid.
     pub payment_intent: Option<String>,
-    /// Stripe's id of the successful charge (`ch_…`).
+    /// Stripe's id of the successful charge (`ch_…`); of an order that has ended unpaid, the one that came too late and
+    /// went back.
     pub charge: Option<String>,
     /// What the page needs for `handleNextAction`, while strong authentication is asked for.
     pub client_secret: Option<ClientSecret>,

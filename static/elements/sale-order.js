@@ -1,21 +1,24 @@
 // The last step: what became of the order. One set of parts for all states, so that the
 // heading which has the focus stays the same element from "sending" to "paid".
-// Tells `again`, `restart` and `confirm`.
+// Tells `again`, `restart`, `confirm` and `instead`.
 
 import { stubKey, stubsOf, ticketStub, tierName } from "./ticket-stub.js";
 import { formatClock, formatCountdown, left } from "../clock.js";
 import { eachChild, el, setAttribute, setText, show } from "../dom.js";
 import { locale, reasonOf, roughly, text } from "../messages.js";
-import { canRetry, pending } from "../steps.js";
+import { canRetry, pending, wordOf } from "../steps.js";
 
 /** States in which something is on its way and the spinner turns. */
 const turning = new Set(["sending", "accepted", "charging", "closing"]);
 
+/** What this tab does with the bank's question while the buyer waits: then there is nothing to press. */
+const withBank = new Set(["checking", "giving_up"]);
+
 /** What the mark beside the heading shows. */
 function markOf(state) {
-  if (turning.has(state)) return "turning";
+  if (turning.has(state) || withBank.has(state)) return "turning";
   if (state === "paid") return "good";
-  if (["declined", "expired", "canceled", "missing"].includes(state)) return "bad";
+  if (["declined", "expired", "canceled", "returned", "missing"].includes(state)) return "bad";
   return "wait";
 }
 
@@ -44,10 +47,11 @@ class SaleOrder extends HTMLElement {
       position: fact(text.order.position, "position"),
       eta: fact(text.order.eta, "eta"),
       keep: el("p", { class: "soft", text: text.order.keep }),
-      limit: el("p", { class: "soft" }),
+      limit: el("p", { class: "soft", "data-testid": "time-left" }),
       tickets: el("ul", { class: "stubs", role: "list" }),
       again: button("primary", "try-again", text.order.declined.again, "again"),
       confirm: button("primary", "confirm", text.order.requires_action.go, "confirm"),
+      instead: button("secondary", "instead", text.order.requires_action.instead, "instead"),
       restart: button("secondary", "restart", text.order.restart, "restart"),
       see: el("a", { class: "button secondary", href: "/tickets", text: text.order.see }),
       number: fact(text.order.number, "order-id"),
@@ -58,7 +62,7 @@ class SaleOrder extends HTMLElement {
     p.section = el("section", { class: "outcome" },
       el("div", { class: "outcome-head" }, p.mark, el("div", {}, p.heading, p.lead)),
       p.reason, p.queue, p.keep, p.tickets, p.limit,
-      el("div", { class: "actions" }, p.again, p.confirm, p.restart, p.see),
+      el("div", { class: "actions" }, p.again, p.confirm, p.instead, p.restart, p.see),
       p.record,
     );
     this.#parts = p;
@@ -69,25 +73,37 @@ class SaleOrder extends HTMLElement {
     return this.#parts.heading;
   }
 
-  /** `state` is the order's, or `sending` or `missing`; `order` may be absent then. */
-  update({ state, order, id, sale, email, now }) {
+  /**
+   * `state` is the order's, or `sending` or `missing`; `order` may be absent then. `bank` is how far
+   * this tab is with the bank's question, as `phaseOf` says.
+   */
+  update({ state, order, id, sale, email, bank, now }) {
     const p = this.#parts;
-    const words = text.order[state] ?? text.order.review;
+    const shown = withBank.has(bank) ? bank : (order ? wordOf({ ...order, state }) : state);
+    const words = text.order[shown] ?? text.order.review;
     setAttribute(p.section, "data-testid", hookOf(state));
     setAttribute(p.section, "data-state", state);
-    setAttribute(p.mark, "data-mark", markOf(state));
+    setAttribute(p.section, "data-bank", bank);
+    setAttribute(p.mark, "data-mark", markOf(shown));
     setText(p.heading, words.title);
     setText(p.lead, typeof words.lead === "function" ? words.lead(email) : words.lead);
     this.#record(order, id);
     this.#queue(state, order, now);
     this.#decline(state, order, now);
+    this.#authentication(shown, order, bank, now);
     this.#tickets(state, order, sale);
     show(p.keep, pending.has(state));
-    show(p.confirm, state === "requires_action" && Boolean(order?.action));
     show(p.see, ["paid", "partially_refunded", "refunded", "disputed"].includes(state));
     const over = state === "declined" && !canRetry(order, now);
     show(p.restart, over || !["declined", "sending", "accepted", "charging", "closing", "requires_action"].includes(state));
     setText(p.restart, state === "paid" || state === "review" ? text.order.more : text.order.restart);
+    this.#keepFocus();
+  }
+
+  /** A button that goes away while it has the focus hands it to the heading. */
+  #keepFocus() {
+    const active = document.activeElement;
+    if (this.contains(active) && active.closest("[hidden]")) this.#parts.heading.focus();
   }
 
   #record(order, id) {
@@ -121,6 +137,20 @@ class SaleOrder extends HTMLElement {
     if (declined) setText(p.limit, limitText(order, again, wait, now));
   }
 
+  #authentication(shown, order, bank, now) {
+    const p = this.#parts;
+    const asked = shown === "requires_action";
+    const open = asked && (order.deadline === null || order.deadline > now);
+    show(p.confirm, open && Boolean(order.action));
+    show(p.instead, open);
+    if (!asked) return;
+    const hitch = open ? text.alert.bank[bank] : null;
+    show(p.reason, Boolean(hitch));
+    setText(p.reason, hitch ?? "");
+    show(p.limit, true);
+    setText(p.limit, open ? keptText(order, now) : text.order.requires_action.over);
+  }
+
   #tickets(state, order, sale) {
     const p = this.#parts;
     const shown = ["paid", "partially_refunded", "refunded"].includes(state) ? stubsOf(order) : [];
@@ -135,6 +165,12 @@ function etaText(place, now) {
   if (place.at === null) return text.order.eta_unknown;
   const ms = left(place.at, now);
   return ms > 1000 ? roughly(ms) : text.order.soon;
+}
+
+function keptText(order, now) {
+  if (order.deadline === null) return "";
+  const span = formatCountdown(left(order.deadline, now));
+  return `${text.order.requires_action.kept} ${span} ${text.pay.until(formatClock(order.deadline, locale, now))}`;
 }
 
 function limitText(order, again, wait, now) {

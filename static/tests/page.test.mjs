@@ -55,6 +55,15 @@ test("every state of an order has its sentences", () => {
   }
 });
 
+test("money that came after the end is said to go back, and nobody is told that nothing was charged", () => {
+  for (const state of ["expired", "canceled"]) {
+    const late = { name: "order", order: order({ state, charge: "ch_1" }) };
+    const line = statusLine({ step: late, sale: sale(), connection: "live", notices: { bank: null }, elsewhere: false, now });
+    assert.equal(line, text.status.returned);
+  }
+  assert.ok(text.order.returned.title);
+});
+
 test("every class of decline has its sentence", () => {
   const classes =
     "card_declined insufficient_funds expired_card incorrect_cvc incorrect_number processing_error authentication_required try_another_card";
@@ -84,7 +93,8 @@ test("an alert is raised only where the buyer must act", () => {
     assert.equal(alert({ name: "order", order: order({ state }) }), "", state);
   }
   assert.match(alert({ name: "order", order: declined() }), /declined/);
-  assert.ok(alert({ name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) }));
+  const asked = { name: "order", order: order({ state: "requires_action", action: { client_secret: "s" } }) };
+  assert.equal(alert(asked), text.alert.requires_action);
   assert.equal(alert({ name: "choose" }, "Choose again."), "Choose again.");
 });
 

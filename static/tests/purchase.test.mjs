@@ -31,9 +31,10 @@ function world() {
     return typeof next === "function" ? next(...args) : next;
   };
   const held = (id, _, items) => ({ hold: id, items, amount: 5000, currency: "usd", expires_in_ms: 60_000 });
-  w.answers = { takeHold: [held], releaseHold: [null], session: [{}], charge: [(body) => order({ id: body.order, sale: slug })] };
-  const api = Object.fromEntries(["takeHold", "releaseHold", "session", "charge"].map((call) => [call, answer(call)]));
-  w.card = { problem: null, tokenise: async () => {
+  w.answers = { takeHold: [held], releaseHold: [null], session: [{}], refresh: [{}], charge: [(body) => order({ id: body.order, sale: slug })] };
+  const api = Object.fromEntries(["takeHold", "releaseHold", "session", "charge", "refresh"].map((call) => [call, answer(call)]));
+  w.bank = () => true;
+  w.card = { problem: null, confirm: async (secret) => w.bank(secret), tokenise: async () => {
     if (w.card.problem) throw w.card.problem;
     w.tokens += 1;
     return `pm_${w.tokens}`;
@@ -43,7 +44,7 @@ function world() {
   w.notices = new Notices(() => w.said.push(w.notices.waiting ?? w.notices.busy));
   const parts = { api, store: w.store, draft: w.draft, notices: w.notices, slug, now: () => w.time };
   w.holding = new Holding(parts);
-  w.paying = new Paying({ ...parts, card: w.card, holding: w.holding });
+  w.paying = new Paying({ ...parts, card: w.card, holding: w.holding, wait: async () => {} });
   w.store.send({ type: "sale", sale: sale({ slug }) });
   w.store.send(welcome({ epochs: { [slug]: 7 } }));
   w.welcome = (more) => w.store.send(welcome({ epochs: { [slug]: 7 }, ...more }));
@@ -254,4 +255,94 @@ test("a hold that was given back is not offered again", async () => {
   assert.equal(w.draft.read(), null);
   assert.ok(w.draft.dismissed.has(hold));
   assert.equal(w.count("releaseHold"), 1);
+});
+
+/** The order of this browser is at the bank's challenge. */
+async function asked(w, more = {}) {
+  if (!w.draft.read()) await payWith(w);
+  const { order: id, hold } = w.draft.read();
+  const action = { client_secret: "pi_secret" };
+  w.store.send({ type: "order", order: order({ id, hold, sale: w.slug, state: "requires_action", version: 3, action, ...more }) });
+  return w.store.state.orders[id];
+}
+
+test("the bank's window opens by itself once per question, and only where the card was typed", async () => {
+  const w = world();
+  let opened = 0;
+  w.bank = () => {
+    opened += 1;
+    return true;
+  };
+  const first = await asked(w);
+  await Promise.all([w.paying.confirm(first, { byItself: true }), w.paying.confirm(first, { byItself: true })]);
+  await w.paying.confirm(first, { byItself: true });
+  assert.equal(opened, 1);
+  // Another card on the same payment has the same secret, and is another question.
+  await w.paying.confirm(await asked(w, { version: 6 }), { byItself: true });
+  assert.equal(opened, 2);
+  const other = order({ id: "o9", state: "requires_action", version: 3, action: { client_secret: "s" } });
+  await w.paying.confirm(other, { byItself: true });
+  assert.equal(opened, 2, "another tab paid");
+  await w.paying.confirm(other);
+  assert.equal(opened, 3, "the button opens it anywhere");
+});
+
+test("when the room is silent the server is told once that the buyer is done", async () => {
+  const w = world();
+  const question = await asked(w);
+  await w.paying.confirm(question, { byItself: true });
+  assert.deepEqual(w.calls.filter(([call]) => call === "refresh"), [["refresh", question.id]]);
+  assert.equal(w.notices.bank.phase, "checking");
+});
+
+test("when the room tells the result nothing is asked", async () => {
+  const w = world();
+  const question = await asked(w);
+  w.bank = () => {
+    w.store.send({ type: "order", order: order({ id: question.id, sale: w.slug, state: "paid", version: 4 }) });
+    return true;
+  };
+  await w.paying.confirm(question, { byItself: true });
+  assert.equal(w.count("refresh"), 0);
+});
+
+test("a window that was closed is told to be unfinished, and one that cannot load asks nothing", async () => {
+  const w = world();
+  const question = await asked(w);
+  w.bank = () => false;
+  await w.paying.confirm(question);
+  assert.deepEqual([w.notices.bank.phase, w.count("refresh")], ["unfinished", 1]);
+  w.bank = () => {
+    throw new Error("no network");
+  };
+  await w.paying.confirm(question);
+  assert.deepEqual([w.notices.bank.phase, w.count("refresh")], ["unreachable", 1]);
+});
+
+test("who gives a card up is led to the form when it is called off, once", async () => {
+  const w = world();
+  const question = await asked(w);
+  await w.paying.giveUp(question);
+  assert.deepEqual(w.calls.at(-1), ["refresh", question.id, { giveUp: true }]);
+  assert.equal(w.notices.bank.phase, "giving_up");
+  assert.equal(w.paying.wantsAnotherCard(question), false);
+  const gone = declined({ id: question.id, version: 4 });
+  assert.equal(w.paying.wantsAnotherCard(gone), true);
+  assert.equal(w.paying.wantsAnotherCard(gone), false);
+});
+
+test("who gives a card up that has paid in that moment is told so, and sees no form", async () => {
+  const w = world();
+  const question = await asked(w);
+  await w.paying.giveUp(question);
+  assert.equal(w.paying.wantsAnotherCard(order({ id: question.id, state: "paid", version: 4 })), false);
+  assert.equal(w.paying.wantsAnotherCard(declined({ id: question.id, version: 5 })), false);
+});
+
+test("a card that cannot be given up just now can be tried again", async () => {
+  const w = world();
+  const question = await asked(w);
+  w.answers.refresh = [new Refusal({ status: 409, code: "no" })];
+  await w.paying.giveUp(question);
+  assert.equal(w.notices.bank.phase, "kept");
 });

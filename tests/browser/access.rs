@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::shopper::{BAD_CARD, GOOD_CARD, SALE, Shopper};
+use super::shopper::{BAD_CARD, GOOD_CARD, SALE, SECURE_CARD, Shopper};
 
 /// More steps than any page has, so that a focus that runs in a circle is found.
 const TABS_MAX: usize = 60;
@@ -124,6 +124,17 @@ async fn the_audit_finds_nothing_serious_on_the_way_to_a_ticket() {
     browser.click("pay").await;
     browser.by_testid("declined").await;
     audit(&shopper, "declined").await;
+
+    shopper.pay_again_with(SECURE_CARD).await;
+    browser.by_css("dialog iframe").await;
+    audit(&shopper, "bank").await;
+    shopper.close_bank().await;
+    browser.until_says("alert", "was not finished").await;
+    audit(&shopper, "authenticate").await;
+    browser.click("instead").await;
+    browser.by_testid("hold-countdown").await;
+    browser.click("change").await;
+    browser.by_testid("declined").await;
 
     shopper.let_bank_hesitate().await;
     shopper.pay_again_with(GOOD_CARD).await;

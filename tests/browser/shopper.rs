@@ -108,6 +108,19 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
         self.browser.click("pay").await;
     }
 
+    /// Presses a button of the bank's window: `complete`, `fail` or `cancel`.
+    pub(super) async fn answer_bank(&self, outcome: &str) {
+        self.browser.enter_frame("dialog iframe").await;
+        self.browser.by_css(&format!("button[value={outcome}]")).await.click().await.unwrap();
+        self.browser.leave_frame().await;
+    }
+
+    /// Closes the bank's window without an answer.
+    pub(super) async fn close_bank(&self) {
+        self.browser.by_css("dialog > button").await.click().await.unwrap();
+        self.browser.until("the bank's window to be gone", "!find('dialog')").await;
+    }
+
     /// Waits until the page says that the order is paid; the order's id and the charge's.
     pub(super) async fn until_paid(&self) -> (String, String) {
         self.browser.by_testid("paid").await;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::client::{exchange, get, post};
+use super::client::{Reply, exchange, get, post};
 use super::ports::free_port;
 use super::process::READY_WITHIN;
 
@@ -125,6 +125,31 @@ impl Desk {
         let (_, log) = get(&format!("{}/_sandbox/log", self.sandbox_url())).await.expect("the sandbox");
         let paths = log["requests"].as_array().expect("a list").iter().map(|request| request["path"].as_str());
         paths.map(|path| path.expect("a path").to_owned()).collect()
+    }
+
+    /// Answers the bank's challenge of a payment, as the window that the page opens does: `complete`, `fail`, `cancel`.
+    pub async fn answer_challenge(&self, client_secret: &str, outcome: &str) {
+        let payment_intent = client_secret.split("_secret_").next().unwrap_or_default();
+        let form = format!("client_secret={client_secret}&outcome={outcome}");
+        let reply = self.form(&format!("/_sandbox/3ds/{payment_intent}"), form).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// A payment for an order that the shop did not ask for, in USD.
+    pub async fn pay_elsewhere(&self, order: &str, amount: u32) {
+        let form = format!(
+            "amount={amount}&currency=usd&confirm=true&payment_method=pm_card_visa&metadata[order]={order}\
+             &allowed_payment_method_types[]=card"
+        );
+        let reply = self.form("/v1/payment_intents", form).await;
+        assert_eq!(reply.json()["status"], "succeeded", "{}", reply.text());
+    }
+
+    async fn form(&self, path: &str, form: String) -> Reply {
+        let request = Request::post(format!("{}{path}", self.sandbox_url()))
+            .header("authorization", "Bearer sk_test_sandbox")
+            .header("content-type", "application/x-www-form-urlencoded");
+        exchange(request.body(Full::from(form)).expect("a request")).await.expect("the sandbox")
     }
 
     /// Tells the sandbox to behave in some way.

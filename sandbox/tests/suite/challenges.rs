@@ -19,11 +19,15 @@ async fn three_d_secure_is_passed_failed_or_passed_in_vain() {
         assert_eq!(api.intent(&intent["id"]).await["status"], "succeeded");
     }
 
-    let intent = api.pay("pm_card_threeDSecure2Required").await.ok();
-    api.answer_challenge(&intent, "fail").await;
-    let failed = api.intent(&intent["id"]).await;
-    assert_eq!(failed["status"], "requires_payment_method");
-    assert_eq!(failed["last_payment_error"]["code"], "payment_intent_authentication_failure");
+    for outcome in ["fail", "cancel"] {
+        let intent = api.pay("pm_card_threeDSecure2Required").await.ok();
+        api.answer_challenge(&intent, outcome).await;
+        let failed = api.intent(&intent["id"]).await;
+        assert_eq!(failed["status"], "requires_payment_method");
+        assert_eq!(failed["last_payment_error"]["code"], "payment_intent_authentication_failure", "{outcome}");
+        api.answer_challenge(&intent, "complete").await;
+        assert_eq!(api.intent(&intent["id"]).await["status"], "requires_payment_method", "it is over");
+    }
 
     let intent = api.pay("pm_card_threeDSecureRequiredChargeDeclined").await.ok();
     api.answer_challenge(&intent, "complete").await;
@@ -56,4 +60,28 @@ async fn a_redirecting_challenge_leads_back_to_the_shop() {
     assert_eq!(answer.status, 303);
     let back = answer.header("location").unwrap();
     assert!(back.starts_with("http://shop.example/back?payment_intent=pi_") && back.ends_with("=succeeded"), "{back}");
+}
+
+#[tokio::test]
+async fn a_challenge_is_over_when_another_card_is_tried() {
+    let api = Api::start().await;
+    let first = api.pay("pm_card_threeDSecure2Required").await.ok();
+    let path = format!("/v1/payment_intents/{}/confirm", first["id"].as_str().unwrap());
+    let again = [("payment_method", "pm_card_authenticationRequired"), ("use_stripe_sdk", "true")];
+    let second = api.post(&path, &again).await.ok();
+    assert_eq!(second["status"], "requires_action");
+    let address =
+        |intent: &serde_json::Value| intent["next_action"]["use_stripe_sdk"]["stripe_js"].as_str().unwrap().to_owned();
+    let card = |intent: &serde_json::Value| intent["payment_method"].as_str().unwrap().to_owned();
+    assert_ne!(address(&first), address(&second));
+
+    let challenge = format!("/_sandbox/3ds/{}", first["id"].as_str().unwrap());
+    let secret = first["client_secret"].as_str().unwrap();
+    let answer = async |card: &str| {
+        api.post(&challenge, &[("client_secret", secret), ("card", card), ("outcome", "complete")]).await
+    };
+    assert_eq!(answer(&card(&first)).await.status, 200);
+    assert_eq!(api.intent(&first["id"]).await["status"], "requires_action", "the old question pays nothing");
+    answer(&card(&second)).await;
+    assert_eq!(api.intent(&first["id"]).await["status"], "succeeded");
 }

@@ -74,9 +74,13 @@ impl Book {
     }
 
     /// Money came for an order that had ended. Its units were given up; if the ledger still has as many, it is
-    /// fulfilled after all, else the money goes back. What was decided once stays so, whatever becomes free later.
-    fn paid_late(&mut self, at: Moment<'_>, order: Order, change: &Change) -> Applied {
+    /// fulfilled after all, else the money goes back, and the order keeps the charge's id, so that its buyer is told.
+    /// What was decided once stays so, whatever becomes free later.
+    fn paid_late(&mut self, at: Moment<'_>, mut order: Order, change: &Change) -> Applied {
         if self.goes_back(change) || self.first_full_tier(&order.sale, &order.items).is_some() {
+            if let Change::Observed { outcome: Outcome::Succeeded { charge, .. }, .. } = change {
+                order.charge = order.charge.or_else(|| charge.clone());
+            }
             return self.give_back(at, order, change, "paid_late");
         }
         self.commit_units(&order, true);
