@@ -91,7 +91,7 @@ impl Reply {
         let data = json!({
             "id": order.id, "state": displayed_state(order), "version": order.version, "sale": order.sale, "hold": order.hold,
             "customer": order.customer, "items": order.items, "amount": order.amount, "currency": order.currency,
-            "attempt": order.attempt, "payment_intent": order.payment_intent, "charge": order.charge,
+            "attempt": order.attempt, "session": order.session, "payment_intent": order.payment_intent, "charge": order.charge,
             "review": order.review, "tickets": order.tickets, "refunded": order.refunded, "refunding": order.refunding,
             "refunds": refunds.iter().map(RefundView::new).collect::<Vec<_>>(), "accepted_at": order.accepted_at.to_rfc3339(),
             "updated_at": order.updated_at.to_rfc3339(),

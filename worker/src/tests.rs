@@ -7,6 +7,7 @@
 mod answers;
 mod authentication;
 mod buyers;
+mod checkout;
 mod deaths;
 mod faults;
 mod losing;

@@ -16,6 +16,7 @@ use shared::queue::worker::JobInfo;
 use shared::stripe::webhook::Event;
 use shared::stripe::{Answer, Payment, Refusal};
 
+use crate::checkout::Payable;
 use crate::create_charge::{CONFIGURATION_PAUSE, conclude, step, succeeded};
 use crate::{Context, later, settle};
 
@@ -73,7 +74,10 @@ async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration
     if !event.may_move_a_payment() {
         return Seen::Done("other_kind");
     }
-    let (Some(payment_intent), Some(order)) = (&event.payment_intent, event.order) else {
+    let of_session = event.session.as_deref().map(Payable::Session);
+    let (Some(payable), Some(order)) =
+        (of_session.or(event.payment_intent.as_deref().map(Payable::Intent)), event.order)
+    else {
         return Seen::Done("not_ours");
     };
     let order = match ctx.ledger.order(order).await {
@@ -82,13 +86,13 @@ async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration
         Ok(None) => return Seen::Odd("unknown_order"),
         Err(error) => return Seen::Wait(later(ctx, info, error.to_string())),
     };
-    if order.state == State::Paid && order.payment_intent.as_ref() == Some(payment_intent) {
+    if order.state == State::Paid && order.payment_intent.is_some() && order.payment_intent == event.payment_intent {
         // Success is final. Whoever settled it may have died before telling.
         let shown = settle::show(ctx, &order).await;
         return shown.map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("known"));
     }
     match ctx.ledger.attempt(order.id, order.attempt).await {
-        Ok(Some(attempt)) => ask(ctx, info, &order, &attempt, payment_intent, age).await,
+        Ok(Some(attempt)) => ask(ctx, info, &order, &attempt, payable, age).await,
         Ok(None) => Seen::Odd("no_attempt"),
         Err(error) => Seen::Wait(later(ctx, info, error.to_string())),
     }
@@ -99,14 +103,14 @@ async fn ask(
     info: JobInfo,
     order: &Order,
     attempt: &Attempt,
-    payment_intent: &str,
+    payable: Payable<'_>,
     age: Duration,
 ) -> Seen {
     let unanswered = is_unanswered(order, attempt);
     if unanswered && age < GRACE {
         return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
     }
-    let outcome = match ctx.stripe.retrieve(payment_intent).await {
+    let outcome = match payable.read(ctx).await {
         Answer::Succeeded(payment) if payment.order != Some(order.id) => return Seen::Odd("another_order"),
         Answer::Succeeded(payment) => succeeded(order, Payment { order: Some(order.id), ..payment }),
         Answer::Throttled { reason, after: Some(after), .. } => {
@@ -122,12 +126,10 @@ async fn ask(
         _ if unanswered && age < UNANSWERED_AFTER => {
             return Seen::Wait(later(ctx, info, "an unanswered request is settled by its own answer"));
         }
-        answer if speaks_of(order, attempt, payment_intent) => {
-            match conclude(ctx, info, order, step(order, answer)).await {
-                Ok(outcome) => outcome,
-                Err(finish) => return Seen::Wait(finish),
-            }
-        }
+        answer if speaks_of(order, attempt, payable) => match conclude(ctx, info, order, step(order, answer)).await {
+            Ok(outcome) => outcome,
+            Err(finish) => return Seen::Wait(finish),
+        },
         _ => return Seen::Done("changes_nothing"),
     };
     match settle::settle(ctx, order.id, Change::Observed { attempt: order.attempt, outcome }).await {
@@ -140,14 +142,14 @@ fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
     order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
 }
 
-/// Whether what a PaymentIntent is, short of paid, can be what an order waits for.
-fn speaks_of(order: &Order, attempt: &Attempt, payment_intent: &str) -> bool {
-    // While Stripe is thinking only the attempt has it.
-    let its_own = order.payment_intent.as_ref().or(attempt.payment_intent.as_ref());
+/// Whether what a PaymentIntent or a Checkout Session is, short of paid, can be what an order waits for.
+fn speaks_of(order: &Order, attempt: &Attempt, payable: Payable<'_>) -> bool {
+    // While Stripe is thinking only the attempt has it. What is tried on Stripe's page is told there, and ends with it.
+    let its_own = Payable::of(order).or(attempt.payment_intent.as_deref().map(Payable::Intent));
     let waits = match order.state {
         State::Charging | State::RequiresAction => attempt.state == AttemptState::Waiting,
         State::Closing => true,
         _ => false,
     };
-    its_own.is_some_and(|its_own| its_own == payment_intent) && waits
+    its_own == Some(payable) && waits
 }

@@ -31,6 +31,9 @@ pub struct Terms {
     /// At strong authentication (3-D Secure) the buyer has this long, also when that goes beyond `order`: an order may
     /// have waited its turn for most of that time. No attempt begins after it, so that it goes beyond by this much only.
     pub authenticate: Duration,
+    /// On Stripe's page (hosted Checkout) the buyer has this long, also when that goes beyond `order`; then its Session
+    /// is expired, sooner than Stripe would do it.
+    pub hosted: Duration,
     /// But the whole order not longer than this, and the length of its sale's holds.
     pub order: Duration,
 }
@@ -38,7 +41,7 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { retry: secs(120), authenticate: secs(300), order: secs(900) }
+        Self { retry: secs(120), authenticate: secs(300), hosted: secs(600), order: secs(900) }
     }
 }
 

@@ -145,6 +145,7 @@ fn demo(capacity: u32, limit: Option<u32>) -> Sale {
         opens_at: Timestamp(0),
         closes_at: None,
         hold_ms: 600_000,
+        late: crate::sale::LatePolicy::default(),
         paused: false,
         epoch: 1,
         tiers: vec![tier("std", 2_500, capacity, limit), tier("vip", 9_900, 5, None)],
@@ -245,7 +246,7 @@ impl World {
     }
 }
 
-fn request(_: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+fn request(_: &Order, attempt: &Attempt, _: Option<&Sale>) -> Result<StoredRequest, String> {
     let body = format!("token={}&number={}", attempt.token, attempt.number);
     Ok(StoredRequest { path: "/v1/payment_intents".into(), body, version: "2026-01-01".into() })
 }

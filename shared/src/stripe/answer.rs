@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
+use super::session::Session;
 use super::{Answer, Found, FoundRefund, Refunded, Refusal};
 use crate::decline::{Decline, DeclineClass};
 
@@ -51,11 +52,19 @@ const TOKEN_PARAMS: [&str; 4] =
 
 /// The answer to a request whose 2xx is a PaymentIntent.
 pub(super) fn of_intent(heard: &Result<Reply, NoReply>) -> Answer {
+    of(heard, "a 2xx without a PaymentIntent", |reply| Some(Intent::read(&reply.body)?.answer(reply.replayed)))
+}
+
+/// The answer to a request whose 2xx is a Checkout Session.
+pub(super) fn of_session(heard: &Result<Reply, NoReply>) -> Answer {
+    of(heard, "a 2xx without a Checkout Session", |reply| Some(Session::read(&reply.body)?.answer(reply.replayed)))
+}
+
+fn of(heard: &Result<Reply, NoReply>, unreadable: &str, read: fn(&Reply) -> Option<Answer>) -> Answer {
     match verdict(heard) {
-        Ok(reply) => match Intent::read(&reply.body) {
-            Some(intent) => intent.answer(reply.replayed),
-            None => Answer::Unknown { reason: reply.named("a 2xx without a PaymentIntent"), replayed: reply.replayed },
-        },
+        Ok(reply) => {
+            read(reply).unwrap_or_else(|| Answer::Unknown { reason: reply.named(unreadable), replayed: reply.replayed })
+        }
         Err(No::Declined { payment_intent, decline }) => Answer::Declined { payment_intent, decline },
         Err(No::Throttled { reason, after, in_flight }) => Answer::Throttled { reason, after, in_flight },
         Err(No::Unknown { reason, replayed }) => Answer::Unknown { reason, replayed },
@@ -141,12 +150,15 @@ fn refund_of(value: &Value) -> Option<Refunded> {
     }
 }
 
-/// One page of PaymentIntents, and whether more follow.
-pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Result<(Vec<Intent>, bool), Found> {
+/// One page of PaymentIntents, or of Checkout Sessions, and whether more follow.
+pub(super) fn of_page<T>(
+    heard: &Result<Reply, NoReply>,
+    read: fn(&Value) -> Option<T>,
+) -> Result<(Vec<T>, bool), Found> {
     let reason = match verdict(heard) {
-        Ok(reply) => match page(&reply.body) {
+        Ok(reply) => match page(&reply.body, read) {
             Some(page) => return Ok(page),
-            None => reply.named("a page of PaymentIntents that cannot be read"),
+            None => reply.named("a page of payments that cannot be read"),
         },
         Err(No::Declined { .. }) => "a decline instead of a list".to_owned(),
         Err(No::Throttled { reason, .. } | No::Unknown { reason, .. } | No::Refused { reason, .. }) => reason,
@@ -155,11 +167,11 @@ pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Result<(Vec<Intent>, bo
 }
 
 /// All or nothing: an entry that cannot be read might be the one that is looked for.
-fn page(body: &[u8]) -> Option<(Vec<Intent>, bool)> {
+fn page<T>(body: &[u8], read: fn(&Value) -> Option<T>) -> Option<(Vec<T>, bool)> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let more = value.get("has_more")?.as_bool()?;
-    let intents = value.get("data")?.as_array()?.iter().map(Intent::lenient).collect::<Option<Vec<_>>>()?;
-    Some((intents, more))
+    let entries = value.get("data")?.as_array()?.iter().map(read).collect::<Option<Vec<_>>>()?;
+    Some((entries, more))
 }
 
 fn verdict(heard: &Result<Reply, NoReply>) -> Result<&Reply, No> {

@@ -14,7 +14,9 @@ use stripe_types::{RangeBoundsTs, RangeQueryTs};
 use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
-use super::{API_VERSION, Answer, Found, FoundRefund, Refunded, StoredRequest, Stripe, answer};
+use super::intent::Intent;
+use super::session::{self, Session};
+use super::{API_VERSION, Answer, Found, FoundRefund, Refunded, Refusal, StoredRequest, Stripe, answer};
 use crate::env::{Env, Timestamp};
 
 /// The entries of one page; Stripe's maximum.
@@ -84,6 +86,16 @@ impl HttpStripe {
         result
     }
 
+    /// And whether the answer is a stored one.
+    async fn session(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
+        self.observed(operation, call, |heard| {
+            let answer = answer::of_session(heard);
+            let outcome = Outcome::of(&answer);
+            ((answer, heard.as_ref().is_ok_and(|reply| reply.replayed)), outcome)
+        })
+        .await
+    }
+
     async fn intent(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
         self.observed(operation, call, |heard| {
             let answer = answer::of_intent(heard);
@@ -105,6 +117,13 @@ impl Stripe for HttpStripe {
             key: Some(key),
             version: &request.version,
         };
+        if request.path == session::PATH {
+            // What is stored under a key tells how things were: a page that is over must not be shown as open.
+            return match self.session("checkout", call).await {
+                (Answer::Hosted { session, .. }, true) => self.retrieve_session(&session).await,
+                (answer, _) => answer,
+            };
+        }
         let (answer, past_that) = self.intent("charge", call).await;
         let Some(confirmed) = confirmed_intent(&request.path) else { return answer };
         match answer {
@@ -147,7 +166,12 @@ impl Stripe for HttpStripe {
             }
             let built = list.build();
             let path = below_v1(&built);
-            let (page, more) = match self.observed("list", typed(&built, &path, None), page_and_outcome).await {
+            let (page, more) = match self
+                .observed("list", typed(&built, &path, None), |heard| {
+                    page_and_outcome(answer::of_page(heard, Intent::lenient))
+                })
+                .await
+            {
                 Ok(page) => page,
                 Err(unknown) => return unknown,
             };
@@ -159,6 +183,47 @@ impl Stripe for HttpStripe {
             }
         }
         Found::Unknown { reason: format!("more than {PAGES_MAX} pages of PaymentIntents in the window") }
+    }
+
+    async fn retrieve_session(&self, session: &str) -> Answer {
+        let path = format!("{}/{session}", session::PATH);
+        self.session("retrieve_session", reading(&path, "expand[]=payment_intent")).await.0
+    }
+
+    async fn expire_session(&self, session: &str, key: &str) -> Answer {
+        let path = format!("{}/{session}/expire", session::PATH);
+        let body = Some("expand[]=payment_intent".to_owned());
+        let call = Call { method: Method::POST, body, key: Some(key), ..reading(&path, "") };
+        match self.session("expire_session", call).await.0 {
+            // It is complete, or has ended before; reading it tells which.
+            Answer::Refused { kind: Refusal::Request, .. } => self.retrieve_session(session).await,
+            answer => answer,
+        }
+    }
+
+    async fn find_session(&self, order: Uuid, attempt: u32, created_from: Timestamp, created_to: Timestamp) -> Found {
+        let (from, to) = (created_from.0.div_euclid(1000), created_to.0.div_euclid(1000).saturating_add(1));
+        let mut sessions = Vec::new();
+        let mut after = String::new();
+        for _ in 0..PAGES_MAX {
+            let query =
+                format!("limit={PAGE}&created[gte]={from}&created[lte]={to}&expand[]=data.payment_intent{after}");
+            let page = self.observed("list_sessions", reading(session::PATH, &query), |heard| {
+                page_and_outcome(answer::of_page(heard, Session::of))
+            });
+            let (page, more) = match page.await {
+                Ok(page) => page,
+                Err(unknown) => return unknown,
+            };
+            let last = page.last().map(|session| session.id.clone());
+            let ours = page.into_iter().filter(|found| found.order == Some(order) && found.attempt == Some(attempt));
+            sessions.extend(ours.map(|session| (session.id.clone(), session.answer(false))));
+            match last {
+                Some(last) if more => after = format!("&starting_after={last}"),
+                _ => return if sessions.is_empty() { Found::None } else { Found::Intents(sessions) },
+            }
+        }
+        Found::Unknown { reason: format!("more than {PAGES_MAX} pages of Checkout Sessions in the window") }
     }
 
     async fn refund(&self, payment_intent: &str, amount: i64, refund: Uuid, key: &str) -> Refunded {
@@ -195,15 +260,19 @@ fn refund_and_outcome(heard: &Result<Reply, NoReply>) -> (Refunded, Outcome) {
     (refunded, outcome)
 }
 
-type Page = Result<(Vec<super::intent::Intent>, bool), Found>;
+type Page<T> = Result<(Vec<T>, bool), Found>;
 
-fn page_and_outcome(heard: &Result<Reply, NoReply>) -> (Page, Outcome) {
-    let page = answer::of_page(heard);
+fn page_and_outcome<T>(page: Page<T>) -> (Page<T>, Outcome) {
     let outcome = match &page {
         Err(Found::Unknown { reason }) => Outcome { name: "unknown", reason: Some(reason.clone()) },
         _ => Outcome { name: "read", reason: None },
     };
     (page, outcome)
+}
+
+/// A call that reads, written by hand.
+fn reading<'a>(path: &'a str, query: &'a str) -> Call<'a> {
+    Call { method: Method::GET, path, query: Some(query), body: None, key: None, version: API_VERSION }
 }
 
 fn below_v1(built: &RequestBuilder) -> String {

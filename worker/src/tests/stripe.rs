@@ -3,6 +3,8 @@
 //! The word after `tok_` says what the card does: `visa` pays, `declined`, `action`, `processing`, `used` (a token
 //! that Stripe refuses), `cheap` (another amount is taken), `blank` (no card is tried).
 
+mod pages;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use uuid::Uuid;
 use super::faults::Faults;
 use super::till::{Balance, Till};
 
+pub(super) use pages::Page;
+
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,6 +31,9 @@ pub(super) enum Call {
     Retrieve,
     Cancel,
     Find,
+    RetrieveSession,
+    Expire,
+    FindSession,
     Refund,
     RetrieveRefund,
     FindRefund,
@@ -104,6 +111,7 @@ enum Heard {
 #[derive(Default)]
 struct Books {
     intents: BTreeMap<String, Intent>,
+    sessions: BTreeMap<String, pages::Session>,
     till: Till,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
@@ -391,6 +399,9 @@ impl Books {
 
     /// Creates or confirms, and does what the card does.
     fn charge(&mut self, request: &StoredRequest, now: Timestamp) -> Answer {
+        if request.path == "/v1/checkout/sessions" {
+            return self.open(request, now);
+        }
         let field = |name: &str| {
             let pairs = request.body.split('&').filter_map(|pair| pair.split_once('='));
             pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -412,6 +423,7 @@ impl Books {
                 self.create(order, attempt, amount, &field("currency").unwrap(), now)
             }
         };
+        self.no_page_is_open(self.intents[&id].order);
         let intent = self.intents.get_mut(&id).unwrap();
         if matches!(intent.status, Status::Blank | Status::Declined(_) | Status::Action) {
             match card.as_str() {
@@ -491,6 +503,38 @@ impl Stripe for SmallStripe {
             match intents.is_empty() {
                 true => Found::None,
                 false => Found::Intents(intents.into_iter().map(|i| (i.id.clone(), i.answer())).collect()),
+            }
+        })
+        .await
+    }
+
+    async fn retrieve_session(&self, session: &str) -> Answer {
+        self.travel("retrieve_session", || match self.read(Call::RetrieveSession, session) {
+            Ok(()) => self.books.lock().session(session),
+            Err(answer) => answer,
+        })
+        .await
+    }
+
+    async fn expire_session(&self, session: &str, key: &str) -> Answer {
+        self.travel("expire_session", || {
+            let parameters = format!("expire {session}");
+            self.keyed(Call::Expire, key, parameters, |books| Reply::Intent(books.expire(session))).answer()
+        })
+        .await
+    }
+
+    async fn find_session(&self, order: Uuid, attempt: u32, created_from: Timestamp, created_to: Timestamp) -> Found {
+        self.travel("find_session", || {
+            if let Err(answer) = self.read(Call::FindSession, "") {
+                return Found::Unknown { reason: answer.as_str().into() };
+            }
+            let mut found = self.sessions(order);
+            found.retain(|s| s.attempt == attempt && (created_from..=created_to).contains(&s.created));
+            let books = self.books.lock();
+            match found.is_empty() {
+                true => Found::None,
+                false => Found::Intents(found.into_iter().map(|s| (s.id.clone(), books.session(&s.id))).collect()),
             }
         })
         .await

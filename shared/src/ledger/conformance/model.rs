@@ -91,7 +91,7 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         0..=2 => return said_of_accept(ledger.accept(variant(purchase, epoch, how)).await.unwrap()),
         3 | 4 => return said_of_claim(ledger.claim(order, attempt, request).await.unwrap()),
         5 if how.is_multiple_of(8) => {
-            return said_of_claim(ledger.claim(order, attempt, |_, _| Err("cannot be made".into())).await.unwrap());
+            return said_of_claim(ledger.claim(order, attempt, |_, _, _| Err("cannot be made".into())).await.unwrap());
         }
         5 | 6 => {
             let total: i64 = purchase.items.iter().map(|item| item.amount * i64::from(item.quantity)).sum();

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::prelude::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 
 const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
+const CHECKOUT: &str = include_str!("migrations/m0003_checkout.sql");
 const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
 
@@ -15,7 +16,7 @@ pub(super) struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Ledger)]
+        vec![Box::new(Ledger), Box::new(Checkout)]
     }
 }
 
@@ -42,6 +43,27 @@ impl MigrationTrait for Ledger {
         let db = manager.get_connection();
         db.execute_unprepared(&LEDGER.replace("{sequence}", sequence)).await?;
         db.execute_unprepared(append_only).await?;
+        Ok(())
+    }
+}
+
+struct Checkout;
+
+impl MigrationName for Checkout {
+    fn name(&self) -> &str {
+        "m0003_checkout"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves this lifetime out, and the macro wants it alike")]
+#[async_trait::async_trait]
+impl MigrationTrait for Checkout {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(CHECKOUT).await?;
         Ok(())
     }
 }
