@@ -43,7 +43,7 @@ impl Reply {
     #[must_use]
     pub(crate) fn sale(row: Value) -> Self {
         let mut text = format!("{} ({}), {}\n", word(&row, "name"), word(&row, "sale"), word(&row, "status"));
-        let _ = writeln!(text, "opens {}", word(&row, "opens_at"));
+        let _ = writeln!(text, "opens {}; money that comes late: {}", word(&row, "opens_at"), word(&row, "late"));
         let _ = writeln!(
             text,
             "{:<16} {:>14} {:>9} {:>9} {:>9} {:>9}  limit",

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::access::{audit, tab_to};
 use super::shopper::{BAD_CARD, GOOD_CARD, SALE, SECURE_CARD, Shopper};
 
 /// Chooses Stripe's page, and is led there.
@@ -128,4 +129,24 @@ async fn two_tabs_one_there_and_one_here_are_charged_once() {
     shopper.browser.open(&there).await;
     shopper.browser.until("the page to be over", "document.body.textContent.includes('This page is over')").await;
     shopper.charged(1).await;
+}
+
+#[tokio::test]
+async fn the_keyboard_alone_goes_there_and_the_audit_finds_nothing_serious_on_the_way_back() {
+    let shopper = Shopper::start().await;
+    shopper.visit().await;
+    shopper.reserve(1).await;
+    shopper.introduce().await;
+    audit(&shopper, "checkout-choice").await;
+    tab_to(&shopper, "pay-elsewhere").await;
+    shopper.browser.press("Enter").await;
+    arrives(&shopper).await;
+    audit(&shopper, "checkout-there").await;
+    comes_back(&shopper).await;
+    audit(&shopper, "checkout-back").await;
+    tab_to(&shopper, "instead").await;
+    shopper.browser.press("Enter").await;
+    shopper.browser.by_testid("hold-countdown").await;
+    shopper.charged(0).await;
+    shopper.nothing_went_wrong().await;
 }

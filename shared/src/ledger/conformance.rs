@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test suite, though compiled for other crates too")]
 
 mod crowd;
+mod hosted;
 pub mod model;
 mod orders;
 mod pairs;
@@ -71,6 +72,8 @@ pub fn stories() -> Vec<Story> {
         records::an_event_is_stored_once_and_handled_once,
         records::what_is_owed_to_the_outside_stays_until_it_is_done,
         records::money_that_came_too_late_goes_back_once,
+        hosted::stripes_page_is_known_while_it_can_be_paid,
+        hosted::late_money_goes_by_the_sales_policy,
         refunds::a_refund_in_full_voids_the_tickets_and_is_shown_when_the_money_has_gone,
         refunds::parts_of_an_order_go_back_until_nothing_is_left,
         refunds::a_refund_by_tickets_takes_their_price_and_voids_them,
