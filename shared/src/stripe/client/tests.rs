@@ -7,6 +7,7 @@ use super::super::{ChargeRequest, Payment, Refusal, prepare};
 use super::*;
 use crate::decline::DeclineClass;
 
+mod sessions;
 mod wire;
 
 const ORDER: Uuid = Uuid::from_u128(0x0198_f2c0_0000_7000_8000_0000_0000_0001);
