@@ -85,6 +85,10 @@ export const releaseHold = (hold) => call("DELETE", `/api/holds/${at(hold)}`);
 export const refresh = (order, { giveUp = false } = {}) =>
   call("POST", `/api/orders/${at(order)}/refresh`, { give_up: giveUp });
 
+/** Sends an order that is paid on Stripe's own page; the same order again is the same page. Answers the order. */
+export const checkout = async ({ order, hold, email, name }) =>
+  (await call("POST", "/checkout", { order, hold, email, name })).order;
+
 /** Sends an order; the same order and token again is a replay, however often. */
 export const charge = ({ order, token, hold, email, name }) =>
   call("POST", "/charges", { order, token, hold, email, name });

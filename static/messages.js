@@ -105,6 +105,7 @@ export const text = {
     loading: "Loading the card field…",
     go: (price) => `Pay ${price}`,
     going: "Sending your payment…",
+    elsewhere: "Pay on Stripe’s page",
     secure: "You are charged once, whatever happens to this page.",
     back: "Back",
     need_name: "Enter your name.",
@@ -157,6 +158,26 @@ export const text = {
       instead: "Use another card instead",
       kept: "Your tickets are kept for you for",
       over: "The time to confirm is up.",
+    },
+    leaving: {
+      title: "Taking you to the payment page",
+      lead: "Stripe is preparing a page for your order. You are led there in a moment.",
+    },
+    hosted: {
+      title: "Waiting for your payment",
+      lead: "You chose to pay on Stripe’s page. Nothing is charged before you pay there; you can also pay by card here.",
+      go: "Continue to the payment page",
+      instead: "Pay by card here instead",
+      kept: "Your tickets are kept for you for",
+      over: "The time to pay is up.",
+    },
+    looking: {
+      title: "Checking your payment",
+      lead: "We are asking Stripe. The result appears here in a moment.",
+    },
+    ending: {
+      title: "Closing the payment page",
+      lead: "We are making sure that nothing can be paid there any more. Then you can pay by card here.",
     },
     checking: {
       title: "Checking with your bank",
@@ -274,6 +295,10 @@ export const text = {
     accepted: "Your order was accepted. The card is charged next.",
     charging: "Your card is being charged.",
     requires_action: "Your bank wants to know it is you.",
+    leaving: "Taking you to the payment page.",
+    hosted: "Your payment on Stripe’s page is waiting for you.",
+    looking: "Checking your payment.",
+    ending: "Closing the payment page.",
     checking: "Checking with your bank.",
     giving_up: "Putting this card aside.",
     paid: "Paid. Your tickets are here.",
@@ -304,6 +329,7 @@ export const text = {
     no_customer: "The shop did not recognise this browser any more. Choose your tickets again.",
     declined: (reason) => `The card was declined. ${reason}`,
     requires_action: "Your bank wants you to confirm this payment.",
+    hosted: "This order is not paid yet.",
     bank: {
       unfinished: "The confirmation was not finished. Open your bank’s window again, or use another card.",
       unreachable: "Your bank’s window could not be opened. Check your connection and try again.",

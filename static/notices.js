@@ -39,6 +39,10 @@ export class Notices {
  *   unreachable  the window could not be shown
  *   giving_up    called off, for another card
  *   kept         could not be called off
+ * and for a payment on Stripe's own page one of
+ *   looking      the buyer came back from there; the result is on its way
+ *   ending       called off, for a card here
+ *   kept         could not be called off
  * Of a question that is over nothing is said.
  */
 export function phaseOf(bank, order) {
@@ -46,13 +50,21 @@ export function phaseOf(bank, order) {
   return asked ? bank.phase : null;
 }
 
+/** Whether an order is on its way to Stripe's own page. */
+export function isLeaving(step, draft) {
+  if (!draft?.hosted) return false;
+  const { order } = step;
+  return order ? draft.order === order.id && (step.name === "sending" || pending.has(order.state)) : step.name === "sending";
+}
+
 /** The one status line. */
-export function statusLine({ step, sale, connection, notices, elsewhere, now }) {
+export function statusLine({ step, sale, draft, connection, notices, elsewhere, now }) {
   const order = step.name === "order" ? step.order : null;
   if (notices.waiting) return text.status[notices.waiting];
   if (connection === "lost") {
     return order && pending.has(order.state) ? text.status.lost_pending : text.status.lost;
   }
+  if (isLeaving(step, draft) && (order || !elsewhere)) return text.status.leaving;
   if (notices.busy) return text.status[notices.busy];
   if (order) return text.status[phaseOf(notices.bank, order)] ?? text.status[wordOf(order)] ?? "";
   if (step.name === "sending") return elsewhere ? text.status.elsewhere : text.status.sending;
@@ -74,5 +86,5 @@ export function alertLine({ step, notices }) {
   }
   if (order.state !== "requires_action" || !order.action) return "";
   const phase = phaseOf(notices.bank, order);
-  return phase === null ? text.alert.requires_action : (text.alert.bank[phase] ?? "");
+  return phase === null ? text.alert[wordOf(order)] : (text.alert.bank[phase] ?? "");
 }

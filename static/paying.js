@@ -19,6 +19,9 @@ const eventWithin = 3_000;
 /** Refusals after which the chosen tickets are no longer ours. */
 const tookTheHold = new Set(["hold_expired", "sold_out", "limit_reached"]);
 
+/** Goes to another page; "back" comes to this one again. */
+const leaveFor = (url) => location.assign(url);
+
 /** Sends the order of one sale. */
 export class Paying {
   #api;
@@ -33,10 +36,12 @@ export class Paying {
   #asking = false;
   #givenUp = new Set();
   #pause;
+  #go;
 
-  constructor({ api, store, draft, notices, card, holding, slug, now = Date.now, wait = pause }) {
+  constructor({ api, store, draft, notices, card, holding, slug, now = Date.now, wait = pause, go = leaveFor }) {
     this.now = now;
     this.#pause = wait;
+    this.#go = go;
     [this.#api, this.#store, this.#draft] = [api, store, draft];
     [this.#notices, this.#card, this.#holding] = [notices, card, holding];
     this.#slug = slug;
@@ -46,23 +51,26 @@ export class Paying {
     return `stampede.${this.#slug}`;
   }
 
-  /** Pays for `hold`; with `retry`, makes the next attempt of that declined order. */
-  async pay({ hold, retry, name, email }) {
+  /**
+   * Pays for `hold`, with the card that is typed in, or `hosted`, on Stripe's own page; with `retry`, makes the next
+   * attempt of that declined order.
+   */
+  async pay({ hold, retry, name, email, hosted = false }) {
     this.#draft.buyer = { name, email };
     const alone = await onlyHere(this.#lock, async () => {
       this.#notices.set({ busy: "sending", alert: null, fields: {} });
-      if (!(await this.#prepare({ hold, retry, name, email }))) return;
+      if (!(await this.#prepare({ hold, retry, name, email, hosted }))) return;
       await this.#send();
     });
     this.#notices.set(alone ? { busy: null, waiting: null } : { waiting: "elsewhere" });
   }
 
   /** Writes everything down that is about to be sent; false when the card has a problem. */
-  async #prepare({ hold, retry, name, email }) {
+  async #prepare({ hold, retry, name, email, hosted }) {
     if (this.#overtaken(hold, retry)) return false;
-    let token;
+    let token = null;
     try {
-      token = await this.#card.tokenise({ name, email });
+      if (!hosted) token = await this.#card.tokenise({ name, email });
     } catch (error) {
       if (!(error instanceof CardProblem)) throw error;
       this.#notices.set({ fields: { card: error.message } });
@@ -77,7 +85,7 @@ export class Paying {
       ...(known?.hold === hold.hold ? known : {}),
       customer: state.customer,
       ...{ hold: hold.hold, items, amount, currency, deadline },
-      ...{ phase: "paying", order, token, name, email },
+      ...{ phase: "paying", order, token, hosted, name, email },
       version: state.orders[order]?.version ?? 0,
     });
     return true;
@@ -127,7 +135,7 @@ export class Paying {
       if (this.#unanswered() === null) heard.abort(seen);
     });
     try {
-      const order = await patiently(() => this.#api.charge(draft), {
+      const order = await patiently(() => (draft.hosted ? this.#api.checkout(draft) : this.#api.charge(draft)), {
         signal: heard.signal,
         onWait: this.#notices.waits("resending", "resending_busy"),
       });
@@ -194,6 +202,7 @@ export class Paying {
    * the buyer is done, and asks Stripe.
    */
   async confirm(order, { byItself = false } = {}) {
+    if (order.action?.url) return this.#leave(order, byItself);
     const secret = order.action?.client_secret;
     const question = questionOf(order);
     if (!secret || this.#asking) return;
@@ -213,11 +222,31 @@ export class Paying {
     await patiently(() => this.#api.refresh(order.id), { attempts: 3 }).catch(() => {});
   }
 
+  /** Leads to Stripe's own page; by itself once, and only in the tab that asked for it. */
+  #leave(order, byItself) {
+    const question = questionOf(order);
+    if (byItself && (!this.sentHere(order) || this.#asked.has(question))) return;
+    this.#asked.add(question);
+    this.#go(order.action.url);
+  }
+
+  /**
+   * The buyer came back from Stripe's page and was told there that they paid. That says nothing: the room does. When it
+   * is silent the server is asked to look, once.
+   */
+  async returned(order) {
+    const question = questionOf(order);
+    this.#notices.set({ bank: { question, phase: "looking" } });
+    if (await this.#movesOn(question, order.id)) return;
+    await patiently(() => this.#api.refresh(order.id), { attempts: 3 }).catch(() => {});
+    if (!(await this.#movesOn(question, order.id))) this.#notices.set({ bank: null });
+  }
+
   /** Another card instead: the bank's question is called off first, so that only one can be charged. */
   async giveUp(order) {
     const question = questionOf(order);
     this.#givenUp.add(order.id);
-    this.#notices.set({ bank: { question, phase: "giving_up" } });
+    this.#notices.set({ bank: { question, phase: order.action?.url ? "ending" : "giving_up" } });
     try {
       await patiently(() => this.#api.refresh(order.id, { giveUp: true }), { attempts: 5 });
     } catch {

@@ -51,6 +51,7 @@ class Shop {
     choose.addEventListener("choose", ({ detail }) => this.reserve(detail));
     choose.addEventListener("chosen", () => this.render());
     pay.addEventListener("pay", ({ detail }) => this.submit(detail));
+    pay.addEventListener("pay-elsewhere", ({ detail }) => this.submit(detail, { hosted: true }));
     pay.addEventListener("change-choice", () => this.change());
     pay.addEventListener("cardfocus", () => this.card.focus());
     outcome.addEventListener("again", () => this.again());
@@ -91,6 +92,7 @@ class Shop {
     if (message.type === "welcome" || message.type === "stock") this.holding.reconcile();
     if (message.type === "welcome") this.paying.resume();
     if (message.type === "welcome") this.followLink();
+    if (message.type === "welcome") this.comeBack();
     const { order } = this.step();
     if (order && !this.draft.read()) this.follow(order);
     if (order?.state === "requires_action") this.paying.confirm(order, { byItself: true });
@@ -105,6 +107,17 @@ class Shop {
     history.replaceState(null, "", location.pathname);
     const unanswered = ["holding", "paying"].includes(this.draft.read()?.phase);
     if (!unanswered) this.follow(order);
+  }
+
+  /** Back from Stripe's page, with the order in the address; once seen, the address is plain again. */
+  comeBack() {
+    const back = new URLSearchParams(location.search);
+    const order = this.store.state.orders[back.get("order")];
+    if (!back.has("checkout")) return;
+    history.replaceState(null, "", location.pathname);
+    if (!order || order.sale !== this.slug) return;
+    this.follow(order);
+    if (back.get("checkout") === "done" && order.action?.url) this.paying.returned(order);
   }
 
   /** An order that this browser had forgotten: shown to its end, like one of our own. */
@@ -144,10 +157,10 @@ class Shop {
     this.render();
   }
 
-  async submit(buyer) {
+  async submit(buyer, { hosted = false } = {}) {
     const { name, hold, retry } = this.step();
     if (name !== "pay" || hold.renews || this.notices.busy) return;
-    await this.paying.pay({ hold, retry, ...buyer });
+    await this.paying.pay({ hold, retry, hosted, ...buyer });
     if (this.notices.fields.card) this.card.focus();
   }
 

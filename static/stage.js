@@ -7,7 +7,7 @@ import "./elements/sale-order.js";
 import "./elements/sale-pay.js";
 import { el, setAttribute, setText, show } from "./dom.js";
 import { text } from "./messages.js";
-import { alertLine, phaseOf, statusLine } from "./notices.js";
+import { alertLine, isLeaving, phaseOf, statusLine } from "./notices.js";
 
 /** Which of the three steps at the top is current: the last only when there are tickets. */
 function progressOf({ name, order }) {
@@ -114,6 +114,7 @@ export class Stage {
       sale,
       email: draft?.email,
       bank: phaseOf(notices.bank, order),
+      leaving: isLeaving(step, draft),
       now,
     });
   }

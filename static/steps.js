@@ -155,8 +155,9 @@ export function linesOf(sale, items) {
 /** One question of the bank: the same order may be asked again, with another card. */
 export const questionOf = ({ id, version }) => `${id}.${version}`;
 
-/** What to say of an order: its state, or `returned` when money came after its end and went back. */
+/** What to say of an order: its state, or `returned` when money came after its end and went back, or `hosted` when it waits for its buyer on Stripe's page. */
 export function wordOf(order) {
+  if (order.state === "requires_action" && order.action?.url) return "hosted";
   const late = ["expired", "canceled"].includes(order.state) && Boolean(order.charge);
   return late ? "returned" : order.state;
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod authentication;
+mod checkout;
 mod driver;
 mod fleet;
 mod purchase;

@@ -3,6 +3,7 @@
 mod authentication;
 mod buying;
 mod calls;
+mod checkout;
 mod command_line;
 mod deadlines;
 mod doors;

@@ -1,5 +1,6 @@
 //! A shop that is spread over processes: a crowd at two of its doors, and whatever may die beneath it.
 
+mod checkout;
 mod crowd;
 mod deaths;
 mod losses;

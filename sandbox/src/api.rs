@@ -151,7 +151,8 @@ fn admit(sandbox: &Sandbox, incoming: &Incoming) -> Result<Admitted, Failure> {
 fn refuse_removed(incoming: &Incoming, route: &Route, params: &Params) -> Result<(), Failure> {
     const REMOVED_IN: &str = "2026-09-30";
     let speaks_it = incoming.version.as_deref().is_some_and(|version| version >= REMOVED_IN);
-    if speaks_it && route.path.starts_with("/v1/payment_intents") && params.is_branch("payment_method_types") {
+    let pays = ["/v1/payment_intents", "/v1/checkout/sessions"].iter().any(|prefix| route.path.starts_with(prefix));
+    if speaks_it && pays && params.is_branch("payment_method_types") {
         return Err(Failure::invalid(
             "The payment_method_types parameter is no longer supported. Use allowed_payment_method_types instead.",
         )

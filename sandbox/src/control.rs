@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::Fault,
     model::Charge,
-    resources::{disputes, refunds},
+    resources::{disputes, refunds, sessions},
     server::Sandbox,
     work::Work,
 };
@@ -186,6 +186,10 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
         if let Some(hold) = webhooks.hold {
             sandbox.webhooks.hold(sandbox, hold);
         }
+    }
+    if settings.forward_seconds > 0 {
+        sandbox.store.forward(settings.forward_seconds);
+        sessions::expire_due(sandbox).await.map_err(|error| error.to_string())?;
     }
     if let Some(empty) = settings.empty_balance {
         sandbox.store.empty_balance.store(empty, Ordering::Relaxed);

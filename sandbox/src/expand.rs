@@ -49,6 +49,13 @@ impl Lookup<'_> {
             fields.entry("refunds").or_insert(list);
             return rest.is_empty();
         }
+        if *head == "line_items" && fields.get("object") == Some(&json!("checkout.session")) {
+            let id = fields.get("id").and_then(Value::as_str).unwrap_or_default();
+            if let Some(list) = self.line_items(id) {
+                fields.entry("line_items").or_insert(list);
+            }
+            return rest.is_empty();
+        }
         let Some(field) = fields.get_mut(*head) else {
             return false;
         };
@@ -72,6 +79,10 @@ impl Lookup<'_> {
         json!({"object": "list", "data": data, "has_more": false, "url": format!("/v1/charges/{charge}/refunds")})
     }
 
+    fn line_items(&self, session: &str) -> Option<Value> {
+        self.store.checkout_sessions.get(session).map(|session| session.items())
+    }
+
     fn object(&self, id: &str) -> Option<Value> {
         if let Some(fresh) = self.batch.fresh(id) {
             return Some(fresh.render(self.base));
@@ -84,6 +95,7 @@ impl Lookup<'_> {
             "pm" => store.payment_methods.get(id).map(|row| row.render(base)),
             "cus" => store.customers.get(id).map(|row| row.render(base)),
             "re" => store.refunds.get(id).map(|row| row.render(base)),
+            "cs" => store.checkout_sessions.get(id).map(|row| row.render(base)),
             "txn" => self.balance_transaction(id),
             _ => None,
         }

@@ -70,7 +70,7 @@ impl Failure {
 
     /// 404, or 400 when the object is named by a parameter rather than by the path.
     pub(crate) fn no_such(what: &str, id: &str, param: &str) -> Self {
-        let status = if param == "id" || param == "intent" { 404 } else { 400 };
+        let status = if matches!(param, "id" | "intent" | "session") { 404 } else { 400 };
         Self::new(status, "invalid_request_error", format!("No such {what}: '{id}'"))
             .code("resource_missing")
             .param(param)

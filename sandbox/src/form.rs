@@ -139,6 +139,24 @@ impl Params {
         }
     }
 
+    /// Takes a list of sub-trees, `name[0][x]=a&name[1][x]=b`, in the order of their numbers.
+    pub(crate) fn branches(&mut self, name: &str) -> Result<Vec<Params>, Failure> {
+        let full = self.name(name);
+        let Some(branch) = self.branch(name)? else {
+            return Ok(Vec::new());
+        };
+        let mut entries: Vec<(u64, String, Node)> =
+            branch.nodes.into_iter().map(|(at, node)| (at.parse().unwrap_or(u64::MAX), at, node)).collect();
+        entries.sort_by(|(one, at, _), (other, behind, _)| (one, at).cmp(&(other, behind)));
+        entries
+            .into_iter()
+            .map(|(_, at, node)| match node {
+                Node::Branch(nodes) => Ok(Params { nodes, path: format!("{full}[{at}]") }),
+                Node::Text(_) => Err(Failure::invalid("Invalid array").param(full.clone())),
+            })
+            .collect()
+    }
+
     /// Takes a list of strings, `name[]=a&name[]=b` or `name[0]=a&name[1]=b`.
     pub(crate) fn list(&mut self, name: &str) -> Result<Vec<String>, Failure> {
         let full = self.name(name);

@@ -19,8 +19,8 @@
 //! Any key that begins with `sk_test_` or `rk_test_` is accepted as a secret one and any that begins with `pk_test_`
 //! as a publishable one, besides the two of [`Config`]; all of them are one account.
 //!
-//! Not here: Checkout Sessions, subscriptions, disputes that come by themselves (the cards that cause them
-//! simply pay; `control` opens one), Connect, balances of
+//! Not here: Checkout Sessions other than those on a hosted page that is paid once, subscriptions, disputes that come by
+//! themselves (the cards that cause them simply pay; `control` opens one), Connect, balances of
 //! their own (a balance transaction can be seen by expanding it), payment methods other than cards.
 
 // Stripe's objects are long lists of fields, each written out in one `json!`.
@@ -35,6 +35,7 @@ mod expand;
 mod failure;
 mod faults;
 mod form;
+mod hosted;
 mod idempotency;
 mod latency;
 mod model;

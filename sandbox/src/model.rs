@@ -149,6 +149,16 @@ pub(crate) struct PaymentIntent {
     pub(crate) amount_received: i64,
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<String>,
+    /// The Checkout Session whose page made it; it is worked on under that Session's lock.
+    #[serde(default)]
+    pub(crate) checkout_session: Option<String>,
+}
+
+impl PaymentIntent {
+    /// What is locked to work on it.
+    pub(crate) fn lock(&self) -> String {
+        self.checkout_session.as_ref().unwrap_or(&self.id).clone()
+    }
 }
 
 /// How a charge ended.
@@ -246,6 +256,99 @@ pub(crate) struct Dispute {
     pub(crate) brand: String,
 }
 
+/// Where a Checkout Session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SessionStatus {
+    Open,
+    Complete,
+    Expired,
+}
+
+impl SessionStatus {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Complete => "complete",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What is bought on a Session's page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LineItem {
+    pub(crate) id: String,
+    pub(crate) price: String,
+    pub(crate) product: String,
+    pub(crate) name: String,
+    pub(crate) unit_amount: i64,
+    pub(crate) quantity: i64,
+}
+
+/// What a Session says of the PaymentIntent that its page will make.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct IntentData {
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) capture_method: Option<String>,
+    pub(crate) setup_future_usage: Option<String>,
+    pub(crate) statement_descriptor: Option<String>,
+    pub(crate) statement_descriptor_suffix: Option<String>,
+    pub(crate) transfer_group: Option<String>,
+}
+
+/// <https://docs.stripe.com/api/checkout/sessions>
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CheckoutSession {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) status: SessionStatus,
+    pub(crate) paid: bool,
+    pub(crate) currency: String,
+    pub(crate) line_items: Vec<LineItem>,
+    pub(crate) client_reference_id: Option<String>,
+    pub(crate) customer: Option<String>,
+    pub(crate) customer_email: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) intent: IntentData,
+    /// Made when somebody first pays.
+    pub(crate) payment_intent: Option<String>,
+    pub(crate) allowed_payment_method_types: Option<Vec<String>>,
+    pub(crate) adaptive_pricing: bool,
+    pub(crate) request_three_d_secure: String,
+    pub(crate) locale: Option<String>,
+    pub(crate) submit_type: Option<String>,
+    pub(crate) success_url: String,
+    pub(crate) cancel_url: Option<String>,
+    /// What the payer typed in.
+    pub(crate) payer_email: Option<String>,
+    pub(crate) payer_name: Option<String>,
+}
+
+impl CheckoutSession {
+    pub(crate) fn amount(&self) -> i64 {
+        self.line_items.iter().map(|item| item.unit_amount.saturating_mul(item.quantity)).sum()
+    }
+
+    /// Whether it can be paid at a time.
+    pub(crate) fn is_open(&self, now: i64) -> bool {
+        self.status == SessionStatus::Open && now < self.expires_at
+    }
+
+    /// The page on which it is paid.
+    pub(crate) fn page(&self, base: &str) -> String {
+        format!("{base}/c/pay/{}", self.id)
+    }
+
+    /// Where its page leads when it was paid.
+    pub(crate) fn success(&self) -> String {
+        self.success_url.replace("{CHECKOUT_SESSION_ID}", &self.id)
+    }
+}
+
 /// What an event is about, as it was when the event happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Snapshot {
@@ -254,6 +357,7 @@ pub(crate) enum Snapshot {
     Refund(Arc<Refund>),
     Customer(Arc<Customer>),
     Dispute(Arc<Dispute>),
+    CheckoutSession(Arc<CheckoutSession>),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -35,6 +35,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("desk.js", JAVASCRIPT, include_str!("../static/desk.js")),
     ("challenge.css", "text/css; charset=utf-8", include_str!("../static/challenge.css")),
     ("challenge.js", JAVASCRIPT, include_str!("../static/challenge.js")),
+    ("hosted.css", "text/css; charset=utf-8", include_str!("../static/hosted.css")),
 ];
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -65,7 +66,7 @@ fn text(kind: &'static str, body: String) -> Response {
     (headers, body).into_response()
 }
 
-fn page(html: String) -> Response {
+pub(crate) fn page(html: String) -> Response {
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")];
     (headers, text("text/html; charset=utf-8", html)).into_response()
 }
@@ -113,7 +114,7 @@ fn is_open(intent: &PaymentIntent, card: &str) -> bool {
     intent.status == Status::RequiresAction && is_its_card
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -121,7 +122,7 @@ fn escape(text: &str) -> String {
 ///
 /// ISK and UGX have no decimals in daily life, but two on the wire, which are always zero
 /// (<https://docs.stripe.com/currencies#special-cases>).
-fn shown(amount: i64, currency: &str) -> String {
+pub(crate) fn shown(amount: i64, currency: &str) -> String {
     const WHOLE: &[&str] =
         &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
     const THOUSANDTHS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
@@ -167,10 +168,10 @@ async fn answer_challenge(
     Path(id): Path<String>,
     Form(answer): Form<ChallengeAnswer>,
 ) -> Response {
-    if known(&sandbox, &id, &answer.client_secret).is_none() {
+    let Some(lock) = known(&sandbox, &id, &answer.client_secret).map(|intent| intent.lock()) else {
         return StatusCode::NOT_FOUND.into_response();
-    }
-    let Ok(held) = sandbox.locks.hold(vec![id.clone()]).await else {
+    };
+    let Ok(held) = sandbox.locks.hold(vec![lock]).await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let Some(intent) = known(&sandbox, &id, &answer.client_secret) else {

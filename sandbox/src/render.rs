@@ -3,6 +3,8 @@
 //! Strict clients refuse an object that lacks a field, and typed ones refuse one that invents it, so these lists are
 //! checked against Stripe's own types (`tests/sdk/types`). Optional fields that Stripe omits are omitted here too.
 
+mod session;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -349,6 +351,7 @@ impl Render for Snapshot {
             Self::Refund(refund) => refund.render(base),
             Self::Customer(customer) => customer.render(base),
             Self::Dispute(dispute) => dispute.render(base),
+            Self::CheckoutSession(session) => session.render(base),
         }
     }
 }

@@ -30,8 +30,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Latency, api, control,
     faults::Faults,
+    hosted,
     idempotency::Keys,
     pages,
+    resources::sessions,
     store::Store,
     traffic::{Budget, Locks, Log},
     webhooks::{self, Webhooks},
@@ -109,12 +111,26 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Resul
         config,
     });
     sandbox.webhooks.resume(&sandbox);
+    tokio::spawn(expire_sessions(Arc::clone(&sandbox), shutdown.clone()));
     let task = tokio::spawn(serve(listener, Arc::clone(&sandbox), shutdown));
     Ok(Running { address, sandbox, task })
 }
 
+/// Ends Checkout Sessions whose time is over, once a second.
+async fn expire_sessions(sandbox: Arc<Sandbox>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+        if let Err(error) = sessions::expire_due(&sandbox).await {
+            tracing::warn!(%error, "Checkout Sessions that are over stay open for now");
+        }
+    }
+}
+
 async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let router: Router = api::router().merge(control::router()).merge(pages::router()).with_state(Arc::clone(&sandbox));
+    let router: Router = api::router()
+        .merge(control::router())
+        .merge(pages::router())
+        .merge(hosted::router())
+        .with_state(Arc::clone(&sandbox));
     let service = router.into_make_service_with_connect_info::<Wire>();
     let stopping = shutdown.clone();
     let server = axum::serve(Cuttable(listener), service)

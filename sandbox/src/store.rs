@@ -21,8 +21,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     disk::{Disk, Line, Loaded, SavedAnswer},
     model::{
-        Charge, ConfirmationToken, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Refund, Token,
-        WebhookEndpoint,
+        Charge, CheckoutSession, ConfirmationToken, Customer, Dispute, Event, PaymentIntent, PaymentMethod, Refund,
+        Token, WebhookEndpoint,
     },
     render::Render,
 };
@@ -189,6 +189,7 @@ tables! {
     events: Event, at most EVENTS_MAX;
     webhook_endpoints: WebhookEndpoint;
     disputes: Dispute;
+    checkout_sessions: CheckoutSession;
 }
 
 /// Rows that become durable and visible together.

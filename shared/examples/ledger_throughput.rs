@@ -74,7 +74,7 @@ async fn buy(
     Ok(())
 }
 
-fn request(order: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+fn request(order: &Order, attempt: &Attempt, _: Option<&Sale>) -> Result<StoredRequest, String> {
     let body = format!(
         "amount={}&currency={}&confirm=true&payment_method_types[]=card&metadata[order]={}&metadata[attempt]={}\
          &payment_method_data[type]=card&payment_method_data[card][token]={}",
@@ -118,6 +118,7 @@ fn sale(slug: &str, capacity: u32, max_per_customer: Option<u32>, currency: Curr
         opens_at: Timestamp(0),
         closes_at: None,
         hold_ms: 600_000,
+        late: shared::sale::LatePolicy::default(),
         paused: false,
         epoch: 1,
         tiers: vec![tier],

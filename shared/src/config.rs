@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 24] = [
+pub const SETTINGS: [(&str, &str, &str); 25] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -50,6 +50,11 @@ pub const SETTINGS: [(&str, &str, &str); 24] = [
         "AUTHENTICATE_SECONDS",
         "300",
         "how long the buyer has to pass the bank's challenge (3-D Secure), also beyond ORDER_SECONDS",
+    ),
+    (
+        "CHECKOUT_SECONDS",
+        "600",
+        "how long the buyer has on Stripe's own payment page (hosted Checkout), also beyond ORDER_SECONDS",
     ),
     (
         "ORDER_SECONDS",
@@ -134,6 +139,8 @@ pub struct Settings {
     pub retry: Duration,
     /// See [`crate::ledger::book::Terms::authenticate`].
     pub authenticate: Duration,
+    /// See [`crate::ledger::book::Terms::hosted`].
+    pub hosted: Duration,
     /// See [`crate::ledger::book::Terms::order`].
     pub order: Duration,
     /// Proxies whose word about the client's address counts.
@@ -263,6 +270,7 @@ impl Settings {
             },
             retry: Duration::from_secs(r.parsed("RETRY_SECONDS", seconds).unwrap_or(0)),
             authenticate: Duration::from_secs(r.parsed("AUTHENTICATE_SECONDS", seconds).unwrap_or(0)),
+            hosted: Duration::from_secs(r.parsed("CHECKOUT_SECONDS", seconds).unwrap_or(0)),
             order: Duration::from_secs(r.parsed("ORDER_SECONDS", seconds).unwrap_or(0)),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses, comma-separated"),
             limit_loopback: r.parsed("LIMIT_LOOPBACK", "true or false").unwrap_or(false),
@@ -300,7 +308,7 @@ impl Settings {
     /// How long orders may wait.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms { retry: self.retry, authenticate: self.authenticate, order: self.order }
+        Terms { retry: self.retry, authenticate: self.authenticate, hosted: self.hosted, order: self.order }
     }
 
     /// What cannot be seen from the form of a single value.

@@ -47,8 +47,9 @@ pub use records::{
 pub struct LedgerError(pub String);
 
 /// Makes the exact request of an attempt, or says why there is none: it runs inside the claiming transaction, so
-/// that the bytes are stored before anything can be sent.
-pub type Prepare = fn(&Order, &Attempt) -> Result<StoredRequest, String>;
+/// that the bytes are stored before anything can be sent. The attempt says when it is first sent; the sale, what people
+/// call the things that are bought.
+pub type Prepare = fn(&Order, &Attempt, Option<&Sale>) -> Result<StoredRequest, String>;
 
 /// What happens to an order: an outcome of an attempt, or a decision about the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,8 +58,12 @@ struct DeclineView {
 }
 
 #[derive(Clone, Serialize)]
-struct ActionView<'a> {
-    client_secret: &'a str,
+#[serde(untagged)]
+enum ActionView<'a> {
+    /// `stripe.handleNextAction` shows the bank's question.
+    Authenticate { client_secret: &'a str },
+    /// Stripe's own page takes the payment.
+    Leave { url: &'a str },
 }
 
 impl fmt::Debug for ActionView<'_> {
@@ -109,7 +113,11 @@ impl<'a> OrderView<'a> {
                 message: decline.class.message(),
                 retry_in_ms: (order.state == State::Declined && order.attempt < MOST_ATTEMPTS).then_some(0),
             }),
-            action: order.client_secret.as_ref().map(|secret| ActionView { client_secret: secret.expose() }),
+            action: match (&order.client_secret, &order.session_url) {
+                (Some(secret), _) => Some(ActionView::Authenticate { client_secret: secret.expose() }),
+                (None, Some(url)) => Some(ActionView::Leave { url }),
+                (None, None) => None,
+            },
             queue: place.filter(|_| order.state.is_in_queue()),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
             refunded: order.refunded,

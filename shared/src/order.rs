@@ -3,6 +3,7 @@
 //! [`state`] says which event leads from which state to which, and what must then happen; the rest of this module
 //! is the data those rules speak of. Nothing here does I/O or reads a clock.
 
+pub mod hosted;
 pub mod state;
 
 use std::fmt;
@@ -58,6 +59,10 @@ pub struct Order {
     pub charge: Option<String>,
     /// What the page needs for `handleNextAction`, while strong authentication is asked for.
     pub client_secret: Option<ClientSecret>,
+    /// The Checkout Session (`cs_…`) on whose page it can be paid, until Stripe has said that it cannot.
+    pub session: Option<String>,
+    /// Where that page is, while the buyer is to go there.
+    pub session_url: Option<String>,
     /// Why the current attempt was declined.
     pub decline: Option<Decline>,
     /// While closing: where from, and what it becomes when Stripe says that it cannot be paid any more.
@@ -109,7 +114,8 @@ pub struct Attempt {
     pub order: Uuid,
     /// Counts from 1; the idempotency key follows from order and number.
     pub number: u32,
-    /// What Stripe.js gave the page: `tok_…`, `pm_…` or `ctoken_…`.
+    /// What Stripe.js gave the page: `tok_…`, `pm_…` or `ctoken_…`; or that the buyer pays on Stripe's page
+    /// ([`hosted`]).
     pub token: String,
     /// Where the attempt stands.
     pub state: AttemptState,
@@ -126,6 +132,14 @@ pub struct Attempt {
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Attempt({} #{}, {:?}, token and request not shown)", self.order, self.number, self.state)
+    }
+}
+
+impl Attempt {
+    /// The shop's origin that Stripe's page leads back to; `None` when a payment token is charged.
+    #[must_use]
+    pub fn return_to(&self) -> Option<&str> {
+        hosted::origin(&self.token)
     }
 }
 
@@ -211,6 +225,13 @@ pub enum Outcome {
         payment_intent: String,
         /// For the page's `handleNextAction`.
         client_secret: ClientSecret,
+    },
+    /// The buyer can pay on Stripe's page.
+    Hosted {
+        /// The Checkout Session.
+        session: String,
+        /// Where its page is.
+        url: String,
     },
     /// The bank takes its time; a webhook will tell.
     Processing {

@@ -1,5 +1,6 @@
 //! Sales and their tiers: what is sold, at which price, from when to when, and how much to one customer.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -29,12 +30,49 @@ pub struct Sale {
     pub closes_at: Option<Timestamp>,
     /// How long an unpaid hold lasts, in milliseconds.
     pub hold_ms: i64,
+    /// What becomes of money that comes when its order has ended.
+    #[serde(default)]
+    pub late: LatePolicy,
     /// Stopped by an operator, or by a rebuild of the stock.
     pub paused: bool,
     /// Grows whenever the stock is rebuilt from the ledger; holds of an older epoch are gone.
     pub epoch: u64,
     /// Price categories, in the order in which they are shown.
     pub tiers: Vec<Tier>,
+}
+
+/// What a sale does with money that comes when its order has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatePolicy {
+    /// The order is fulfilled if its units are free; else the money goes back.
+    #[default]
+    Fulfil,
+    /// The money goes back, whatever is free.
+    Refund,
+}
+
+impl LatePolicy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::Fulfil, Self::Refund];
+
+    /// The word in the ledger and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fulfil => "fulfil",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+impl FromStr for LatePolicy {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|policy| policy.as_str() == word);
+        known.ok_or_else(|| format!("{word:?} is not one of fulfil and refund"))
+    }
 }
 
 /// A price category with a capacity.
@@ -301,6 +339,7 @@ mod tests {
             opens_at: Timestamp(1_000),
             closes_at: Some(Timestamp(9_000)),
             hold_ms: 600_000,
+            late: LatePolicy::default(),
             paused: false,
             epoch: 1,
             tiers: vec![tier("std", 2_500), Tier { opens_at: Some(Timestamp(5_000)), ..tier("vip", 9_900) }],

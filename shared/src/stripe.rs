@@ -1,4 +1,4 @@
-//! The only place that knows Stripe's HTTP: a charge goes in, one of nine answers comes out.
+//! The only place that knows Stripe's HTTP: a charge goes in, one of eleven answers comes out.
 //!
 //! The question that decides everything is not "did it work" but **"does anybody know whether it worked?"**
 //! ([`Answer`]). A card that was declined, and a request that Stripe refused or throttled, did not take any money; that
@@ -33,6 +33,7 @@ mod http;
 mod intent;
 pub mod lists;
 mod request;
+pub mod session;
 pub mod webhook;
 
 pub use crate::order::{ClientSecret, StoredRequest};
@@ -78,6 +79,18 @@ pub enum Answer {
         /// `pi_…`
         payment_intent: String,
     },
+    /// A Checkout Session is open: the shopper can pay on its page.
+    Hosted {
+        /// `cs_…`
+        session: String,
+        /// Where the page is; for the shopper.
+        url: String,
+    },
+    /// A Checkout Session can never be paid any more. Final.
+    SessionExpired {
+        /// `cs_…`
+        session: String,
+    },
     /// Not executed, because there is too much at once. Wait, then send the same request with the same key.
     Throttled {
         /// Stripe's word: one of the `Stripe-Rate-Limited-Reason`s, `lock_timeout` or `idempotency_key_in_use`.
@@ -114,6 +127,8 @@ impl Answer {
             Self::Declined { .. } => "declined",
             Self::Canceled { .. } => "canceled",
             Self::NotStarted { .. } => "not_started",
+            Self::Hosted { .. } => "hosted",
+            Self::SessionExpired { .. } => "session_expired",
             Self::Throttled { .. } => "throttled",
             Self::Unknown { .. } => "unknown",
             Self::Refused { .. } => "refused",
@@ -154,7 +169,7 @@ pub struct Payment {
 /// What a search for an order's payments gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The order's PaymentIntents, each with its id and state, the newest first.
+    /// The order's PaymentIntents, or an attempt's Checkout Sessions, each with its id and state, the newest first.
     Intents(Vec<(String, Answer)>),
     /// The whole window was read and holds none.
     None,
@@ -282,6 +297,16 @@ pub trait Stripe: Send + Sync + 'static {
     /// outwards). Stripe's search is not used: it lags, and so proves no absence.
     async fn find(&self, order: Uuid, created_from: Timestamp, created_to: Timestamp) -> Found;
 
+    /// Reads a Checkout Session (`cs_…`).
+    async fn retrieve_session(&self, session: &str) -> Answer;
+
+    /// Ends a Checkout Session: [`Answer::SessionExpired`], or, when Stripe refuses, what it is.
+    async fn expire_session(&self, session: &str, key: &str) -> Answer;
+
+    /// Looks for the Checkout Sessions of an attempt among all that were created within a window, as [`Stripe::find`]
+    /// does.
+    async fn find_session(&self, order: Uuid, attempt: u32, created_from: Timestamp, created_to: Timestamp) -> Found;
+
     /// Gives money back.
     async fn refund(&self, refund: NewRefund<'_>, key: &str) -> Refunded;
 
@@ -329,6 +354,8 @@ mod tests {
             Answer::Declined { payment_intent: None, decline },
             Answer::Canceled { payment_intent: payment_intent() },
             Answer::NotStarted { payment_intent: payment_intent() },
+            Answer::Hosted { session: "cs_1".to_owned(), url: "https://checkout.stripe.com/c/pay/cs_1".to_owned() },
+            Answer::SessionExpired { session: "cs_1".to_owned() },
             Answer::Throttled { reason: reason(), after: Some(Duration::from_secs(2)), in_flight: false },
             Answer::Unknown { reason: reason(), replayed: true },
             Answer::Refused { reason: reason(), kind: Refusal::Idempotency },

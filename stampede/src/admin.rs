@@ -12,7 +12,7 @@ use shared::ledger::{Control, Controlled, Created, Image, Ledger, RefundAsked, R
 use shared::message::Message;
 use shared::order::Order;
 use shared::rooms::{Envelope, SharedRooms};
-use shared::sale::{Sale, Tier};
+use shared::sale::{LatePolicy, Sale, Tier};
 use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
 use worker::sweep::payments::{Comparison, MOST_RAISED};
@@ -51,6 +51,8 @@ pub(crate) struct NewSale {
     pub currency: String,
     pub tiers: Vec<NewTier>,
     pub hold_seconds: u32,
+    #[serde(default)]
+    pub late: LatePolicy,
     pub opens_at: Option<Timestamp>,
     pub closes_at: Option<Timestamp>,
 }
@@ -140,6 +142,7 @@ impl Desk {
             opens_at: new.opens_at.unwrap_or_else(|| self.ledger.now()),
             closes_at: new.closes_at,
             hold_ms: i64::from(new.hold_seconds) * 1_000,
+            late: new.late,
             paused: false,
             epoch: 0,
             tiers: new.tiers.into_iter().map(tier).collect(),
@@ -234,7 +237,7 @@ impl Desk {
         json!({
             "sale": sale.slug, "name": sale.name, "status": web::sales::status(sale, Some(levels), now),
             "opens_at": sale.opens_at.to_rfc3339(), "closes_at": sale.closes_at.map(Timestamp::to_rfc3339),
-            "hold_seconds": sale.hold_ms / 1_000, "epoch": sale.epoch, "tiers": tiers,
+            "hold_seconds": sale.hold_ms / 1_000, "late": sale.late.as_str(), "epoch": sale.epoch, "tiers": tiers,
         })
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use shared::config::SETTINGS;
 use shared::env::Timestamp;
 use shared::ledger::RefundWhat;
+use shared::sale::LatePolicy;
 
 use crate::admin::{Admin, NewRefund, NewSale, NewTier};
 use crate::sandbox;
@@ -155,6 +156,9 @@ pub(crate) struct Create {
     /// How long an unpaid hold lasts
     #[arg(long, default_value_t = 600)]
     hold_seconds: u32,
+    /// What becomes of money that comes when its order has ended: fulfil (if the units are free) or refund
+    #[arg(long, default_value = "fulfil", value_name = "fulfil|refund")]
+    late: LatePolicy,
     /// When it opens, as 2026-12-01T10:00:00Z
     #[arg(long, value_parser = Timestamp::parse_rfc3339)]
     opens_at: Option<Timestamp>,
@@ -318,6 +322,7 @@ impl Cli {
                     currency: new.currency,
                     tiers: new.tiers,
                     hold_seconds: new.hold_seconds,
+                    late: new.late,
                     opens_at: new.opens_at,
                     closes_at: new.closes_at,
                 };

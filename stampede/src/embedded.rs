@@ -17,6 +17,7 @@ use shared::ledger::sql::SqlLedger;
 use shared::queue::QueueOptions;
 use shared::queue::memory::Memory;
 use shared::rooms::memory::MemoryRooms;
+use shared::sale::LatePolicy;
 use shared::stock::memory::MemoryStock;
 use shared::stripe::webhook::EVENT_TYPES;
 use tokio::task::JoinSet;
@@ -230,6 +231,7 @@ fn demo() -> NewSale {
             tier("front", "Front row", 12_000, 12, Some(2)),
         ],
         hold_seconds: 600,
+        late: LatePolicy::default(),
         opens_at: None,
         closes_at: None,
     }

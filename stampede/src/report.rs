@@ -43,7 +43,7 @@ impl Reply {
     #[must_use]
     pub(crate) fn sale(row: Value) -> Self {
         let mut text = format!("{} ({}), {}\n", word(&row, "name"), word(&row, "sale"), word(&row, "status"));
-        let _ = writeln!(text, "opens {}", word(&row, "opens_at"));
+        let _ = writeln!(text, "opens {}; money that comes late: {}", word(&row, "opens_at"), word(&row, "late"));
         let _ = writeln!(
             text,
             "{:<16} {:>14} {:>9} {:>9} {:>9} {:>9}  limit",
@@ -91,7 +91,7 @@ impl Reply {
         let data = json!({
             "id": order.id, "state": displayed_state(order), "version": order.version, "sale": order.sale, "hold": order.hold,
             "customer": order.customer, "items": order.items, "amount": order.amount, "currency": order.currency,
-            "attempt": order.attempt, "payment_intent": order.payment_intent, "charge": order.charge,
+            "attempt": order.attempt, "session": order.session, "payment_intent": order.payment_intent, "charge": order.charge,
             "review": order.review, "tickets": order.tickets, "refunded": order.refunded, "refunding": order.refunding,
             "refunds": refunds.iter().map(RefundView::new).collect::<Vec<_>>(), "accepted_at": order.accepted_at.to_rfc3339(),
             "updated_at": order.updated_at.to_rfc3339(),

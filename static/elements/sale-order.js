@@ -9,10 +9,10 @@ import { locale, reasonOf, roughly, text } from "../messages.js";
 import { canRetry, pending, wordOf } from "../steps.js";
 
 /** States in which something is on its way and the spinner turns. */
-const turning = new Set(["sending", "accepted", "charging", "closing"]);
+const turning = new Set(["sending", "leaving", "accepted", "charging", "closing"]);
 
 /** What this tab does with the bank's question while the buyer waits: then there is nothing to press. */
-const withBank = new Set(["checking", "giving_up"]);
+const withBank = new Set(["checking", "giving_up", "looking", "ending"]);
 
 /** What the mark beside the heading shows. */
 function markOf(state) {
@@ -77,9 +77,10 @@ class SaleOrder extends HTMLElement {
    * `state` is the order's, or `sending` or `missing`; `order` may be absent then. `bank` is how far
    * this tab is with the bank's question, as `phaseOf` says.
    */
-  update({ state, order, id, sale, email, bank, now }) {
+  update({ state, order, id, sale, email, bank, leaving, now }) {
     const p = this.#parts;
-    const shown = withBank.has(bank) ? bank : (order ? wordOf({ ...order, state }) : state);
+    const said = order ? wordOf({ ...order, state }) : state;
+    const shown = leaving ? "leaving" : withBank.has(bank) ? bank : said;
     const words = text.order[shown] ?? text.order.review;
     setAttribute(p.section, "data-testid", hookOf(state));
     setAttribute(p.section, "data-state", state);
@@ -139,16 +140,19 @@ class SaleOrder extends HTMLElement {
 
   #authentication(shown, order, bank, now) {
     const p = this.#parts;
-    const asked = shown === "requires_action";
+    const asked = shown === "requires_action" || shown === "hosted";
     const open = asked && (order.deadline === null || order.deadline > now);
     show(p.confirm, open && Boolean(order.action));
     show(p.instead, open);
     if (!asked) return;
+    const words = text.order[shown];
+    setText(p.confirm, words.go);
+    setText(p.instead, words.instead);
     const hitch = open ? text.alert.bank[bank] : null;
     show(p.reason, Boolean(hitch));
     setText(p.reason, hitch ?? "");
     show(p.limit, true);
-    setText(p.limit, open ? keptText(order, now) : text.order.requires_action.over);
+    setText(p.limit, open ? keptText(order, words, now) : words.over);
   }
 
   #tickets(state, order, sale) {
@@ -167,10 +171,10 @@ function etaText(place, now) {
   return ms > 1000 ? roughly(ms) : text.order.soon;
 }
 
-function keptText(order, now) {
+function keptText(order, words, now) {
   if (order.deadline === null) return "";
   const span = formatCountdown(left(order.deadline, now));
-  return `${text.order.requires_action.kept} ${span} ${text.pay.until(formatClock(order.deadline, locale, now))}`;
+  return `${words.kept} ${span} ${text.pay.until(formatClock(order.deadline, locale, now))}`;
 }
 
 function limitText(order, again, wait, now) {

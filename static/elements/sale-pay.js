@@ -1,4 +1,4 @@
-// The second step: who buys, and the card. Tells `pay` with name and mail, `change` and `back`.
+// The second step: who buys, and the card. Tells `pay` or `pay-elsewhere` with name and mail, `change` and `back`.
 // The form stays in the document once built, so that Stripe's frame is loaded only once.
 
 import { formField } from "./form-field.js";
@@ -17,6 +17,7 @@ class SalePay extends HTMLElement {
   #email;
   #card;
   #pay;
+  #elsewhere;
   #held;
   #heldLabel;
   #countdown;
@@ -33,6 +34,13 @@ class SalePay extends HTMLElement {
     this.#email = this.#input("email", "email", "email", text.pay.email, text.pay.email_hint);
     this.#card = this.#cardSlot();
     this.#pay = el("button", { class: "primary", type: "submit", "data-testid": "pay" });
+    this.#elsewhere = el("button", {
+      type: "button",
+      class: "secondary",
+      "data-testid": "pay-elsewhere",
+      text: text.pay.elsewhere,
+      onclick: () => this.#tell("pay-elsewhere"),
+    });
     this.append(
       el("form", { id: "pay", novalidate: true, onsubmit: (event) => this.#submit(event) },
         this.#heading,
@@ -41,6 +49,7 @@ class SalePay extends HTMLElement {
         this.#email.node,
         this.#card.node,
         this.#pay,
+        this.#elsewhere,
         el("p", { class: "soft small promise", text: text.pay.secure }),
       ),
     );
@@ -114,7 +123,9 @@ class SalePay extends HTMLElement {
     this.#busy = busy;
     setText(this.#heading, retry ? text.pay.again : text.pay.title);
     setText(this.#pay, busy ? text.pay.going : text.pay.go(formatMoney(hold.amount, hold.currency, locale)));
-    setAttribute(this.#pay, "aria-disabled", busy || blocked ? "true" : null);
+    for (const button of [this.#pay, this.#elsewhere]) {
+      setAttribute(button, "aria-disabled", busy || blocked ? "true" : null);
+    }
     setText(this.#heldLabel, retry ? text.pay.still : text.pay.held);
     const timed = hold.deadline !== null && hold.deadline !== undefined;
     show(this.#held.firstChild, timed);
@@ -141,14 +152,20 @@ class SalePay extends HTMLElement {
 
   #submit(event) {
     event.preventDefault();
+    this.#tell("pay");
+  }
+
+  /** Says how the buyer wants to pay, and who they are, once that is told. */
+  #tell(how) {
     if (this.#busy) return;
     const name = this.#name.control.value.trim();
     const email = this.#email.control.value.trim();
     this.#name.setError(name ? "" : text.pay.need_name);
     this.#email.setError(mailShape.test(email) ? "" : text.pay.need_email);
-    const wrong = this.querySelector('[aria-invalid="true"]');
+    const wrong = this.querySelector('input[aria-invalid="true"]') ??
+      (how === "pay" ? this.querySelector('[aria-invalid="true"]') : null);
     if (wrong) wrong.focus();
-    else this.dispatchEvent(new CustomEvent("pay", { detail: { name, email } }));
+    else this.dispatchEvent(new CustomEvent(how, { detail: { name, email } }));
   }
 }
 

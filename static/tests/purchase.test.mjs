@@ -23,7 +23,7 @@ function world() {
     setItem: (key, value) => memory.set(key, value),
     removeItem: (key) => memory.delete(key),
   };
-  const w = { calls: [], answers: {}, tokens: 0, time: now, said: [] };
+  const w = { calls: [], answers: {}, tokens: 0, time: now, said: [], gone: [] };
   const answer = (call) => async (...args) => {
     w.calls.push([call, ...args]);
     const next = w.answers[call].length > 1 ? w.answers[call].shift() : w.answers[call][0];
@@ -32,7 +32,7 @@ function world() {
   };
   const held = (id, _, items) => ({ hold: id, items, amount: 5000, currency: "usd", expires_in_ms: 60_000 });
   w.answers = { takeHold: [held], releaseHold: [null], session: [{}], refresh: [{}], charge: [(body) => order({ id: body.order, sale: slug })] };
-  const api = Object.fromEntries(["takeHold", "releaseHold", "session", "charge", "refresh"].map((call) => [call, answer(call)]));
+  const api = Object.fromEntries(["takeHold", "releaseHold", "session", "charge", "checkout", "refresh"].map((call) => [call, answer(call)]));
   w.bank = () => true;
   w.card = { problem: null, confirm: async (secret) => w.bank(secret), tokenise: async () => {
     if (w.card.problem) throw w.card.problem;
@@ -44,7 +44,7 @@ function world() {
   w.notices = new Notices(() => w.said.push(w.notices.waiting ?? w.notices.busy));
   const parts = { api, store: w.store, draft: w.draft, notices: w.notices, slug, now: () => w.time };
   w.holding = new Holding(parts);
-  w.paying = new Paying({ ...parts, card: w.card, holding: w.holding, wait: async () => {} });
+  w.paying = new Paying({ ...parts, card: w.card, holding: w.holding, wait: async () => {}, go: (url) => w.gone.push(url) });
   w.store.send({ type: "sale", sale: sale({ slug }) });
   w.store.send(welcome({ epochs: { [slug]: 7 } }));
   w.welcome = (more) => w.store.send(welcome({ epochs: { [slug]: 7 }, ...more }));
@@ -345,4 +345,32 @@ test("a card that cannot be given up just now can be tried again", async () => {
   w.answers.refresh = [new Refusal({ status: 409, code: "no" })];
   await w.paying.giveUp(question);
   assert.equal(w.notices.bank.phase, "kept");
+});
+
+const page = "https://checkout.example/cs_1";
+
+test("the buyer is led to Stripe's page once, by the tab that asked, and no card is needed", async () => {
+  const w = world();
+  w.answers.checkout = [(body) => order({ id: body.order, sale: w.slug, state: "accepted" })];
+  await w.holding.reserve(items);
+  await w.paying.pay({ hold: w.draft.read(), hosted: true, ...buyer });
+  assert.deepEqual([w.tokens, w.count("charge"), w.count("checkout")], [0, 0, 1]);
+  const id = w.draft.read().order;
+  const waits = order({ id, sale: w.slug, version: 5, state: "requires_action", action: { url: page } });
+  await w.paying.confirm(waits, { byItself: true });
+  await w.paying.confirm(waits, { byItself: true });
+  assert.deepEqual(w.gone, [page]);
+  await w.paying.confirm(waits);
+  assert.deepEqual(w.gone, [page, page], "and again whenever the buyer wants to");
+  await w.paying.confirm({ ...waits, id: "another", version: 9 }, { byItself: true });
+  assert.equal(w.gone.length, 2, "another tab's order leads nowhere by itself");
+});
+
+test("who comes back and says to have paid is believed by nobody; the shop is asked to look, once", async () => {
+  const w = world();
+  const waits = order({ sale: w.slug, state: "requires_action", action: { url: page } });
+  w.store.send({ type: "order", order: waits });
+  await w.paying.returned(w.store.state.orders[waits.id]);
+  assert.deepEqual([w.count("refresh"), w.notices.bank], [1, null]);
+  assert.equal(w.store.state.orders[waits.id].state, "requires_action");
 });

@@ -9,7 +9,7 @@ use super::shopper::{BAD_CARD, GOOD_CARD, SALE, SECURE_CARD, Shopper};
 const TABS_MAX: usize = 60;
 
 /// Presses Tab until the element with this `data-testid` has the focus.
-async fn tab_to(shopper: &Shopper, id: &str) {
+pub(super) async fn tab_to(shopper: &Shopper, id: &str) {
     tab_until(shopper, &format!("document.activeElement?.dataset?.testid === {}", json!(id))).await;
 }
 
@@ -89,7 +89,7 @@ async fn who_wants_no_motion_sees_none() {
 }
 
 /// Audits the page as it is, light and dark, narrow and wide; and that it never scrolls sideways.
-async fn audit(shopper: &Shopper, state: &str) {
+pub(super) async fn audit(shopper: &Shopper, state: &str) {
     for (dark, scheme) in [(false, "light"), (true, "dark")] {
         for width in [390, 1280] {
             let browser = &shopper.browser;

@@ -32,8 +32,13 @@ async fn sales_are_made_listed_shown_opened_closed_and_enlarged() {
     let made = shop.cli_json(&[&create[..], &TIER, &["--hold-seconds", "30"]].concat()).await;
     has(&made, &["sale", "name", "status", "opens_at", "tiers", "hold_seconds"]);
     assert_eq!((&made["sale"], &made["status"], &made["hold_seconds"]), (&"spring".into(), &"open".into(), &30.into()));
+    assert_eq!(made["late"], "fulfil", "what becomes of money that comes late, unless it was said");
+    let strict = ["sale", "create", "--slug", "strict", "--name", "Strict", "--currency", "usd", "--late", "refund"];
+    assert_eq!(shop.cli_json(&[&strict[..], &TIER].concat()).await["late"], "refund");
+    fails(&shop, &[&strict[..9], &["maybe"], &TIER].concat(), 2, "fulfil").await;
+    assert_eq!(shop.cli_json(&["sale", "show", "strict"]).await["late"], "refund");
     let sales = shop.cli_json(&["sale", "list"]).await;
-    assert_eq!(sales["sales"][0]["sale"], "spring");
+    assert_eq!(sales["sales"][1]["sale"], "spring", "the newest first");
     let closed = shop.cli_json(&["sale", "close", "spring"]).await;
     assert_eq!(closed["status"], "closed");
     assert_eq!(shop.cli_json(&["sale", "open", "spring"]).await["status"], "open");

@@ -1,4 +1,5 @@
-//! `POST /api/orders/{order}/refresh`: the buyer is done with the bank's challenge (3-D Secure), or gives it up.
+//! `POST /api/orders/{order}/refresh`: the buyer is done with the bank's challenge (3-D Secure) or with Stripe's own page
+//! (hosted Checkout), or gives it up.
 //!
 //! What a page says here is a hint. A job asks Stripe what the payment has become and settles that; the page hears of it
 //! in its room like of everything else. The call is for shops whose webhooks do not arrive, and for buyers who would

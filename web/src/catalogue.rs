@@ -20,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub struct Catalogue {
     /// Replaced as a whole by a refresh; readers clone what they need.
     read: RwLock<Read>,
+    /// Held while the ledger is read: what was read earlier must not replace what was read later.
+    reading: Mutex<()>,
     /// When the ledger may be asked for an unknown sale again, by the monotonic clock.
     next_look: Mutex<Duration>,
 }
@@ -36,6 +38,7 @@ impl Catalogue {
     /// # Errors
     /// The ledger's; what was known stays.
     pub async fn refresh(&self, ledger: &dyn Ledger) -> Result<(), LedgerError> {
+        let _one_after_the_other = self.reading.lock().await;
         let newest_first: Vec<Arc<Sale>> = ledger.sales().await?.into_iter().map(Arc::new).collect();
         let by_slug = newest_first.iter().map(|sale| (sale.slug.clone(), sale.clone())).collect();
         *self.read.write() = Read { newest_first, by_slug };

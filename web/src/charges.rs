@@ -46,6 +46,25 @@ pub struct Body {
     name: String,
 }
 
+/// What is bought, by whom: the body of `POST /checkout`, and of `POST /charges` without its token.
+#[derive(Deserialize)]
+pub struct Purchase {
+    order: Uuid,
+    hold: Option<Uuid>,
+    sale: Option<String>,
+    items: Option<Vec<Item>>,
+    email: String,
+    name: String,
+}
+
+impl Purchase {
+    /// The order's id.
+    #[must_use]
+    pub fn order(&self) -> Uuid {
+        self.order
+    }
+}
+
 /// Where the stock comes from.
 enum Claim<'a> {
     Held(Uuid),
@@ -60,30 +79,45 @@ enum Found {
     No(Problem),
 }
 
-/// Accepts a purchase.
+/// Accepts a purchase that is paid with a payment token.
 pub async fn create(
     State(app): State<App>,
     customer: Customer,
     client: Client,
     Input(body): Input<Body>,
 ) -> Result<Response, Problem> {
-    let claim = check(&body)?;
+    if token_kind(&body.token).is_err() {
+        return Err(Problem::invalid("token", "That is not a payment token made by Stripe.js."));
+    }
+    let Body { order, token, hold, sale, items, email, name } = body;
+    let purchase = Purchase { order, hold, sale, items, email, name };
+    let order = accept(&app, &purchase, &token, customer.id, client).await?;
+    Ok((StatusCode::ACCEPTED, Json(orders::view(&app, &order))).into_response())
+}
+
+/// Accepts a purchase, or what a repeat of it has become. `token` is a payment token, or says that Stripe's page takes
+/// the payment ([`shared::order::hosted`]).
+pub(crate) async fn accept(
+    app: &App,
+    purchase: &Purchase,
+    token: &str,
+    customer: Uuid,
+    client: Client,
+) -> Result<Order, Problem> {
+    let claim = check(purchase)?;
     if matches!(claim, Claim::InThisCall { .. }) {
         app.limits.new_hold(client)?;
     }
     let asked_at = app.ledger.now();
-    let found = claim_stock(&app, &body, &claim, customer.id).await?;
+    let found = claim_stock(app, purchase, &claim, customer).await?;
     shared::crash::point("after_pin");
-    let accept = accept_of(&app, &body, &claim, customer.id, &found);
-    let accepted = commit(&app, accept).await?;
+    let accept = Accept { token: token.to_owned(), ..accept_of(app, purchase, &claim, customer, &found) };
+    let accepted = commit(app, accept).await?;
     shared::crash::point("after_commit");
-    answer(&app, accepted, found, asked_at).await
+    accepted_order(app, accepted, found, asked_at).await
 }
 
-fn check(body: &Body) -> Result<Claim<'_>, Problem> {
-    if token_kind(&body.token).is_err() {
-        return Err(Problem::invalid("token", "That is not a payment token made by Stripe.js."));
-    }
+fn check(body: &Purchase) -> Result<Claim<'_>, Problem> {
     if !is_mail_address(&body.email) {
         return Err(Problem::invalid("email", "Please give a mail address, such as a@example.com."));
     }
@@ -111,7 +145,7 @@ fn is_mail_address(text: &str) -> bool {
         && EmailAddress::parse_with_options(text, options).is_ok()
 }
 
-async fn claim_stock(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid) -> Result<Found, Problem> {
+async fn claim_stock(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid) -> Result<Found, Problem> {
     match claim {
         Claim::Held(hold) => Ok(match app.stock.pin(*hold, body.order, customer).await? {
             Pinned::Yes { hold, new } => Found::Yes { hold, new },
@@ -128,7 +162,7 @@ async fn claim_stock(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid) 
     }
 }
 
-fn accept_of(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid, found: &Found) -> Accept {
+fn accept_of(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid, found: &Found) -> Accept {
     let unpriced = |items: &[Item]| {
         let item =
             |item: &Item| shared::sale::PricedItem { tier: item.tier.clone(), quantity: item.quantity, amount: 0 };
@@ -148,7 +182,7 @@ fn accept_of(app: &App, body: &Body, claim: &Claim<'_>, customer: Uuid, found: &
         currency: shared::money::Currency::default(),
         email: body.email.clone(),
         name: body.name.trim().to_owned(),
-        token: body.token.clone(),
+        token: String::new(),
         think_ms: 0,
         accept_by: app.ledger.now().plus(ACCEPT_TIMEOUT),
     };
@@ -183,22 +217,24 @@ async fn commit(app: &App, accept: Accept) -> Result<Accepted, Problem> {
     }
 }
 
-async fn answer(app: &App, accepted: Accepted, found: Found, asked_at: Timestamp) -> Result<Response, Problem> {
+/// The order that was accepted, its charge queued and its room told; else why not, with the stock given back.
+async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: Timestamp) -> Result<Order, Problem> {
     let refusal = match accepted {
         Accepted::New(order) | Accepted::NextAttempt(order) => {
             metrics::counter!("orders_accepted_total").increment(1);
             push(app, &order).await;
             shared::crash::point("after_push");
-            let answer = accepted_answer(app, &order).await;
+            watch(app, &order).await;
             tell_room(app, &order).await;
-            return Ok(answer);
+            return Ok(order);
         }
         Accepted::Replay(order) => {
             if order.state.is_in_queue() {
                 push(app, &order).await;
             }
             undo(app, &found, Some(&order), asked_at).await?;
-            return Ok(accepted_answer(app, &order).await);
+            watch(app, &order).await;
+            return Ok(order);
         }
         Accepted::Ended(_) => Problem::hold_expired(),
         Accepted::NoAttemptsLeft(_) => {
@@ -265,8 +301,8 @@ pub(crate) async fn tell_room(app: &App, order: &Order) {
     }
 }
 
-async fn accepted_answer(app: &App, order: &Order) -> Response {
+/// From now on its place in the queue can be told, and its end cannot be missed.
+async fn watch(app: &App, order: &Order) {
     app.progress.watch(&*app.ledger, &order.sale).await;
     app.hub.expect(order);
-    (StatusCode::ACCEPTED, Json(orders::view(app, order))).into_response()
 }

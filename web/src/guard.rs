@@ -57,6 +57,18 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// `https://host[:port]` under which the shop is reached: the public address, or else what the request says.
+    #[must_use]
+    pub fn origin(&self, headers: &HeaderMap) -> Option<String> {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = || text(header::HOST).map(|host| format!("http://{host}"));
+        let asked = || text(header::ORIGIN).map(str::to_owned).or_else(host);
+        let origin = |url: String| Url::parse(&url).ok().map(|url| url.origin().ascii_serialization());
+        self.public_origin.clone().or_else(|| asked().and_then(origin)).filter(|origin| origin.contains("://"))
+    }
+}
+
 /// Whether a request with a cookie was sent by a page of ours.
 ///
 /// A browser names the page's origin with every request that can change something, and with every socket; where it

@@ -9,6 +9,7 @@ pub mod assets;
 pub mod authentication;
 pub mod catalogue;
 pub mod charges;
+pub mod checkout;
 pub mod connection;
 pub mod events;
 pub mod guard;
@@ -57,6 +58,7 @@ pub fn router(app: App) -> Router {
         .route("/api/holds", post(holds::create))
         .route("/api/holds/{hold}", delete(holds::remove))
         .route("/charges", post(charges::create))
+        .route("/checkout", post(checkout::create))
         .route("/api/orders", get(orders::list))
         .route("/api/orders/{order}", get(orders::show))
         .route("/api/orders/{order}/refunds", post(refunds::create))

@@ -1,20 +1,21 @@
-//! `authentication`: asks Stripe how far a buyer has come with strong authentication (3-D Secure), and settles it.
+//! `authentication`: asks Stripe how far a buyer has come elsewhere, with strong authentication (3-D Secure) or on
+//! Stripe's own page (hosted Checkout), and settles it.
 //!
-//! Nobody waits for a buyer. An order at the bank's challenge is in the ledger with a deadline, and no worker has it;
-//! what comes of it is told by Stripe's events. This job is for what an event does not tell: the page says that the
+//! Nobody waits for a buyer. An order at the bank's challenge, or on Stripe's page, is in the ledger with a deadline, and
+//! no worker has it; what comes of it is told by Stripe's events. This job is for what an event does not tell: the page says that the
 //! buyer is done and no event came, the buyer wants another card, or nothing was heard for a while. Like an event it is
 //! a hint to ask: what is settled is what Stripe says, in the one path, [`settle`].
 
 use shared::decline::Decline;
 use shared::jobs::{Authentication, Cause};
 use shared::ledger::{Change, Left};
-use shared::order::{Order, State};
 use shared::queue::worker::JobInfo;
 use shared::queue::{Finish, NewJob, Pushed};
 use shared::stripe::Answer;
 
+use crate::checkout::{Payable, waits};
 use crate::create_charge::{Step, conclude, step};
-use crate::{Context, later, settle};
+use crate::{Context, cancel_key, later, settle};
 
 /// Orders that the sweep asks about in one round.
 const BATCH: u32 = 500;
@@ -27,13 +28,20 @@ pub async fn authentication(ctx: Context, job: Authentication, info: JobInfo) ->
         Ok(None) => return Finish::Dead { reason: "the ledger has no such order".into() },
         Err(error) => return later(&ctx, info, error.to_string()),
     };
-    let Some(payment_intent) = waits(&order, attempt) else {
+    let Some(payable) = waits(&order, attempt) else {
         // It has moved on. Whoever moved it may have died before telling.
         return settle::show(&ctx, &order).await.map_or_else(|reason| later(&ctx, info, reason), |()| Finish::done());
     };
-    let asked = match (ctx.stripe.retrieve(payment_intent).await, cause) {
-        (Answer::RequiresAction { .. }, Cause::Asked) => return Finish::done(),
-        (Answer::RequiresAction { .. }, Cause::Silence) => return once_more(&ctx),
+    let answer = match (payable, cause) {
+        (Payable::Session(session), Cause::GivenUp) => {
+            ctx.stripe.expire_session(session, &cancel_key(&ctx, session)).await
+        }
+        (payable, _) => payable.read(&ctx).await,
+    };
+    let asked = match (answer, cause) {
+        (Answer::RequiresAction { .. } | Answer::Hosted { .. }, Cause::Asked) => return Finish::done(),
+        (Answer::RequiresAction { .. } | Answer::Hosted { .. }, Cause::Silence) => return once_more(&ctx),
+        (Answer::Hosted { .. }, Cause::GivenUp) => return later(&ctx, info, "Stripe's page is not ended yet"),
         (Answer::RequiresAction { payment_intent, .. }, Cause::GivenUp) => {
             Step::CallOff { payment_intent, decline: Decline::canceled() }
         }
@@ -54,16 +62,10 @@ pub async fn authentication(ctx: Context, job: Authentication, info: JobInfo) ->
     }
 }
 
-/// The PaymentIntent with which an attempt waits for its buyer.
-fn waits(order: &Order, attempt: u32) -> Option<&str> {
-    let is_current = order.state == State::RequiresAction && order.attempt == attempt;
-    order.payment_intent.as_deref().filter(|_| is_current)
-}
-
 /// The job stays in the queue, not with a worker; the order's deadline bounds how often it comes.
 fn once_more(ctx: &Context) -> Finish {
     let pause = ctx.patience.authentication;
-    Finish::retry(pause + ctx.env.jitter(pause / 4), "the buyer has not answered the bank yet")
+    Finish::retry(pause + ctx.env.jitter(pause / 4), "the buyer is not done yet")
 }
 
 /// Queues a look at orders that have been at strong authentication for a while. One that is being looked after is in

@@ -11,16 +11,17 @@ use shared::ledger::Claimed;
 use shared::order::{Attempt, Order, Outcome, State};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
+use shared::sale::Sale;
 use shared::stripe::{
-    Answer, ChargeRequest, Found, Payment, Refusal, StoredRequest, idempotency_key, prepare as encode,
+    Answer, ChargeRequest, Found, Payment, Refusal, StoredRequest, idempotency_key, prepare as encode, session,
 };
 
-use crate::{Context, RESEND_FOR, cancel_key, later, settle};
+use crate::{Context, RESEND_FOR, cancel_key, checkout, later, settle};
 
 /// How long a job waits for its share of the budget before it gives its place to others.
 const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
 /// How far around the first sending a lost payment is looked for.
-const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
+pub(crate) const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
 /// A wrong key makes every charge fail: try again this much later, loudly.
 pub(crate) const CONFIGURATION_PAUSE: Duration = Duration::from_secs(30);
 
@@ -58,7 +59,11 @@ pub async fn create_charge(ctx: Context, job: CreateCharge, info: JobInfo) -> Fi
 }
 
 /// The exact request of an attempt; runs inside the claiming transaction.
-pub fn prepare(order: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+pub fn prepare(order: &Order, attempt: &Attempt, sale: Option<&Sale>) -> Result<StoredRequest, String> {
+    if let Some(origin) = attempt.return_to() {
+        let now = attempt.first_sent_at.unwrap_or(order.updated_at);
+        return Ok(session::prepare(order, attempt.number, origin, sale, now));
+    }
     encode(&ChargeRequest {
         order: order.id,
         attempt: attempt.number,
@@ -85,6 +90,9 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
     }
     if let Err(wait) = ctx.budget.take(BUDGET_PATIENCE).await {
         return Err(Finish::retry(wait, "the Stripe budget is used up"));
+    }
+    if attempt.return_to().is_some() {
+        return checkout::open(ctx, info, order, attempt, request).await;
     }
     let answer = ctx.stripe.send(request, &idempotency_key(order.id, attempt.number)).await;
     shared::crash::point("after_stripe_answer");
@@ -123,6 +131,8 @@ pub(crate) fn step(order: &Order, answer: Answer) -> Step {
             Step::Settle(Outcome::RequiresAction { payment_intent, client_secret })
         }
         Answer::NotStarted { payment_intent } => Step::CallOff { payment_intent, decline: not_charged() },
+        Answer::Hosted { session, url } => Step::Settle(Outcome::Hosted { session, url }),
+        Answer::SessionExpired { .. } => Step::Settle(Outcome::Canceled { payment_intent: None }),
         Answer::Processing { payment_intent } => Step::Settle(Outcome::Processing { payment_intent }),
         // Refused before a card was tried: the PaymentIntent of an earlier attempt is still the order's.
         Answer::Declined { payment_intent, decline } => {
@@ -163,6 +173,9 @@ pub(crate) fn succeeded(order: &Order, payment: Payment) -> Outcome {
 
 /// Asks Stripe what became of a payment, by its id, or else among all payments of the time.
 async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) -> Result<Outcome, Finish> {
+    if attempt.return_to().is_some() {
+        return checkout::look_up(ctx, info, order, attempt).await;
+    }
     if let Some(payment_intent) = order.payment_intent.as_ref().or(attempt.payment_intent.as_ref()) {
         let answer = ctx.stripe.retrieve(payment_intent).await;
         return conclude(ctx, info, order, step(order, answer)).await;
@@ -180,19 +193,19 @@ async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt)
 }
 
 /// Of several payments of one order, the one that decides: money first, then what may become money.
-fn weight(answer: &Answer) -> u8 {
+pub(crate) fn weight(answer: &Answer) -> u8 {
     match answer {
         Answer::Succeeded(_) => 0,
         Answer::Processing { .. } => 1,
         Answer::Unknown { .. } | Answer::Throttled { .. } | Answer::Refused { .. } => 2,
-        Answer::RequiresAction { .. } | Answer::NotStarted { .. } => 3,
+        Answer::RequiresAction { .. } | Answer::NotStarted { .. } | Answer::Hosted { .. } => 3,
         Answer::Declined { .. } => 4,
-        Answer::Canceled { .. } => 5,
+        Answer::Canceled { .. } | Answer::SessionExpired { .. } => 5,
     }
 }
 
 /// Stripe has said that nothing was charged and nothing can be: the buyer may try again.
-fn not_charged() -> Decline {
+pub(crate) fn not_charged() -> Decline {
     Decline { class: DeclineClass::ProcessingError, may_retry: true, raw: None }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod authentication;
 pub mod budget;
+mod checkout;
 pub mod create_charge;
 pub mod process;
 pub mod process_response;
@@ -87,10 +88,10 @@ impl Default for Patience {
     }
 }
 
-/// The key of a cancellation: a new one each time. To cancel twice does no harm, while under an old key a stored 500
+/// The key with which a PaymentIntent is canceled, or a Checkout Session expired: a new one each time. To cancel twice does no harm, while under an old key a stored 500
 /// would be the answer for ever.
-fn cancel_key(ctx: &Context, payment_intent: &str) -> String {
-    format!("cancel-{payment_intent}-{}", ctx.env.uuid_v4())
+fn cancel_key(ctx: &Context, payable: &str) -> String {
+    format!("cancel-{payable}-{}", ctx.env.uuid_v4())
 }
 
 /// A retry after broken machinery or silence: 0.2 s, doubled each time, up to 30 s, with jitter.

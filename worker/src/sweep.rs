@@ -31,6 +31,7 @@ use shared::queue::{DeadJob, Job, NewJob, Pushed};
 use shared::stock::{LonePin, keeper};
 use shared::stripe::Answer;
 
+use crate::checkout::{self, Payable};
 use crate::{Context, authentication, cancel_key, refunds, settle, webhook};
 
 pub use agenda::{Agenda, Came};
@@ -290,15 +291,14 @@ async fn finish_closing(ctx: &Context) -> Result<u64, String> {
     Ok(closing.len() as u64)
 }
 
-/// Cancels an order's payment at Stripe; only its word that nothing can be paid any more frees the stock.
+/// Cancels an order's payment at Stripe, or ends its page there; only its word that nothing can be paid any more frees the stock.
 async fn close(ctx: &Context, order: &Order) -> Result<(), String> {
-    let outcome = match &order.payment_intent {
-        None => Outcome::Canceled { payment_intent: None },
-        Some(payment_intent) => match cancel(ctx, order, payment_intent).await {
-            Some(outcome) => outcome,
-            None => return Ok(()),
-        },
+    let ended = match Payable::of(order) {
+        None => Some(Outcome::Canceled { payment_intent: None }),
+        Some(Payable::Session(session)) => checkout::end(ctx, order, session).await,
+        Some(Payable::Intent(payment_intent)) => cancel(ctx, order, payment_intent).await,
     };
+    let Some(outcome) = ended else { return Ok(()) };
     // As a job, so that stock and room hear of it even if this process dies between the ledger and them.
     let job = ProcessResponse::V1 { order: order.id, attempt: order.attempt, outcome: outcome.clone() };
     let job = NewJob::of(&job).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 mod answers;
 mod authentication;
 mod buyers;
+mod checkout;
 mod comparing;
 mod deaths;
 mod drifting;

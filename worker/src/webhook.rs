@@ -18,6 +18,7 @@ use shared::stripe::webhook::Event;
 use shared::stripe::{Answer, Payment, Refusal};
 use uuid::Uuid;
 
+use crate::checkout::Payable;
 use crate::create_charge::{CONFIGURATION_PAUSE, conclude, step, succeeded};
 use crate::{Context, later, refunds, settle};
 
@@ -75,12 +76,16 @@ async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration
     if !event.may_move_a_payment() && !event.may_move_a_refund() {
         return Seen::Done("other_kind");
     }
-    let Some(payment_intent) = &event.payment_intent else { return Seen::Done("not_ours") };
-    let order = match (event.order, event.may_move_a_refund()) {
+    let of_session = event.session.as_deref().map(Payable::Session);
+    let Some(payable) = of_session.or(event.payment_intent.as_deref().map(Payable::Intent)) else {
+        return Seen::Done("not_ours");
+    };
+    let refunded_intent = event.payment_intent.as_deref().filter(|_| event.may_move_a_refund());
+    let order = match (event.order, refunded_intent) {
         (Some(order), _) => Ok(order),
         // Who makes a refund in the dashboard does not write the order on it.
-        (None, true) => order_of(ctx, info, payment_intent).await,
-        (None, false) => Err(Seen::Done("not_ours")),
+        (None, Some(payment_intent)) => order_of(ctx, info, payment_intent).await,
+        (None, None) => Err(Seen::Done("not_ours")),
     };
     let order = match order {
         Ok(order) => ctx.ledger.order(order).await,
@@ -92,10 +97,10 @@ async fn see_to(ctx: &Context, info: JobInfo, stored: &InboxEvent, age: Duration
         Ok(None) => return Seen::Odd("unknown_order"),
         Err(error) => return Seen::Wait(later(ctx, info, error.to_string())),
     };
-    if event.may_move_a_refund() {
+    if let Some(payment_intent) = refunded_intent {
         return refunded(ctx, info, &order, payment_intent, &event, age).await;
     }
-    paid(ctx, info, &order, payment_intent, age).await
+    paid(ctx, info, &order, payable, event.payment_intent.as_deref(), age).await
 }
 
 /// The order that a payment was made for, as Stripe keeps it with the payment.
@@ -111,14 +116,21 @@ async fn order_of(ctx: &Context, info: JobInfo, payment_intent: &str) -> Result<
 }
 
 /// An event about a payment.
-async fn paid(ctx: &Context, info: JobInfo, order: &Order, payment_intent: &str, age: Duration) -> Seen {
-    if is_paid_by(order, payment_intent) {
+async fn paid(
+    ctx: &Context,
+    info: JobInfo,
+    order: &Order,
+    payable: Payable<'_>,
+    payment_intent: Option<&str>,
+    age: Duration,
+) -> Seen {
+    if payment_intent.is_some_and(|payment_intent| is_paid_by(order, payment_intent)) {
         // Success is final. Whoever settled it may have died before telling.
         let shown = settle::show(ctx, order).await;
         return shown.map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("known"));
     }
     match ctx.ledger.attempt(order.id, order.attempt).await {
-        Ok(Some(attempt)) => ask(ctx, info, order, &attempt, payment_intent, age).await,
+        Ok(Some(attempt)) => ask(ctx, info, order, &attempt, payable, age).await,
         Ok(None) => Seen::Odd("no_attempt"),
         Err(error) => Seen::Wait(later(ctx, info, error.to_string())),
     }
@@ -146,7 +158,7 @@ async fn refunded(
         return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
     }
     if !is_paid_by(order, payment_intent) {
-        match paid(ctx, info, order, payment_intent, age).await {
+        match paid(ctx, info, order, Payable::Intent(payment_intent), Some(payment_intent), age).await {
             Seen::Done(_) => {}
             seen => return seen,
         }
@@ -166,14 +178,14 @@ async fn ask(
     info: JobInfo,
     order: &Order,
     attempt: &Attempt,
-    payment_intent: &str,
+    payable: Payable<'_>,
     age: Duration,
 ) -> Seen {
     let unanswered = is_unanswered(order, attempt);
     if unanswered && age < GRACE {
         return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
     }
-    let outcome = match ctx.stripe.retrieve(payment_intent).await {
+    let outcome = match payable.read(ctx).await {
         Answer::Succeeded(payment) if payment.order != Some(order.id) => return Seen::Odd("another_order"),
         Answer::Succeeded(payment) => succeeded(order, Payment { order: Some(order.id), ..payment }),
         Answer::Throttled { reason, after: Some(after), .. } => {
@@ -189,12 +201,10 @@ async fn ask(
         _ if unanswered && age < UNANSWERED_AFTER => {
             return Seen::Wait(later(ctx, info, "an unanswered request is settled by its own answer"));
         }
-        answer if speaks_of(order, attempt, payment_intent) => {
-            match conclude(ctx, info, order, step(order, answer)).await {
-                Ok(outcome) => outcome,
-                Err(finish) => return Seen::Wait(finish),
-            }
-        }
+        answer if speaks_of(order, attempt, payable) => match conclude(ctx, info, order, step(order, answer)).await {
+            Ok(outcome) => outcome,
+            Err(finish) => return Seen::Wait(finish),
+        },
         _ => return Seen::Done("changes_nothing"),
     };
     match settle::settle(ctx, order.id, Change::Observed { attempt: order.attempt, outcome }).await {
@@ -207,14 +217,14 @@ fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
     order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
 }
 
-/// Whether what a PaymentIntent is, short of paid, can be what an order waits for.
-fn speaks_of(order: &Order, attempt: &Attempt, payment_intent: &str) -> bool {
-    // While Stripe is thinking only the attempt has it.
-    let its_own = order.payment_intent.as_ref().or(attempt.payment_intent.as_ref());
+/// Whether what a PaymentIntent or a Checkout Session is, short of paid, can be what an order waits for.
+fn speaks_of(order: &Order, attempt: &Attempt, payable: Payable<'_>) -> bool {
+    // While Stripe is thinking only the attempt has it. What is tried on Stripe's page is told there, and ends with it.
+    let its_own = Payable::of(order).or(attempt.payment_intent.as_deref().map(Payable::Intent));
     let waits = match order.state {
         State::Charging | State::RequiresAction => attempt.state == AttemptState::Waiting,
         State::Closing => true,
         _ => false,
     };
-    its_own.is_some_and(|its_own| its_own == payment_intent) && waits
+    its_own == Some(payable) && waits
 }

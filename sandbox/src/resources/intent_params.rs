@@ -90,7 +90,7 @@ pub(super) struct Fields {
 /// Takes the list of methods by its name of today, `allowed_payment_method_types` (since API version 2026-07-29), or by
 /// the older one, and says whether it was today's. Callers of a version that knows the older one no more were refused
 /// before (`api`).
-fn types(params: &mut Params) -> Result<(Vec<String>, bool), Failure> {
+pub(super) fn types(params: &mut Params) -> Result<(Vec<String>, bool), Failure> {
     let allowed = params.list("allowed_payment_method_types")?;
     let older = params.list("payment_method_types")?;
     if !allowed.is_empty() && !older.is_empty() {
@@ -214,7 +214,7 @@ pub(super) fn automatic(params: &mut Params) -> Result<Option<String>, Failure> 
 }
 
 /// An intent that nothing is known of but its amount.
-pub(super) fn blank(now: i64, amount: i64, currency: String, automatic: Option<String>) -> PaymentIntent {
+pub(crate) fn blank(now: i64, amount: i64, currency: String, automatic: Option<String>) -> PaymentIntent {
     let id = new_id("pi_3");
     PaymentIntent {
         client_secret: format!("{id}_secret_{}", random(25)),
@@ -246,5 +246,6 @@ pub(super) fn blank(now: i64, amount: i64, currency: String, automatic: Option<S
         amount_received: 0,
         canceled_at: None,
         cancellation_reason: None,
+        checkout_session: None,
     }
 }

@@ -75,6 +75,16 @@ fn find(work: &Work<'_>, id: &str, publishable: bool, secret: Option<&str>) -> R
     }
 }
 
+/// Refuses to work on an intent that belongs to a Checkout Session's page.
+fn require_own(intent: &PaymentIntent, verb: &str) -> Result<(), Failure> {
+    match &intent.checkout_session {
+        None => Ok(()),
+        Some(session) => Err(Failure::refused(format!(
+            "You cannot {verb} this PaymentIntent because it was created by a Checkout Session. Expire the Checkout Session instead ({session})."
+        ))),
+    }
+}
+
 /// Refuses an intent in another state, as Stripe words it, with the intent itself in the error.
 fn require(work: &Work<'_>, intent: &PaymentIntent, verb: &str, states: &[Status]) -> Result<(), Failure> {
     if states.contains(&intent.status) {
@@ -112,6 +122,7 @@ pub(super) fn confirm(mut request: Request<'_>) -> Result<Call, Failure> {
     let locks: Vec<String> = instrument.as_ref().and_then(Instrument::locks).into_iter().chain([id.clone()]).collect();
     let call = Call::new(request.params, move |work| {
         let mut intent = (*find(work, &id, publishable, secret.as_deref())?).clone();
+        require_own(&intent, "confirm")?;
         require(
             work,
             &intent,
@@ -154,6 +165,7 @@ pub(super) fn update(mut request: Request<'_>) -> Result<Call, Failure> {
     let locks: Vec<String> = instrument.as_ref().and_then(Instrument::locks).into_iter().chain([id.clone()]).collect();
     let call = Call::new(request.params, move |work| {
         let mut intent = (*find(work, &id, false, None)?).clone();
+        require_own(&intent, "update")?;
         if amount.is_some() || currency.is_some() || instrument.is_some() {
             let open = [Status::RequiresPaymentMethod, Status::RequiresConfirmation, Status::RequiresAction];
             require(work, &intent, "update", &open)?;
@@ -194,6 +206,7 @@ pub(super) fn cancel(mut request: Request<'_>) -> Result<Call, Failure> {
             Status::RequiresAction,
         ];
         require(work, &intent, "cancel", &open)?;
+        require_own(&intent, "cancel")?;
         if intent.status == Status::RequiresCapture {
             super::charges::release(work, intent.latest_charge.as_deref());
         }

@@ -12,4 +12,6 @@ mod methods;
 pub(crate) mod payments;
 pub(crate) mod refunds;
 pub(crate) mod routes;
+mod session_params;
+pub(crate) mod sessions;
 mod webhook_endpoints;

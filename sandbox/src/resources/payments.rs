@@ -133,6 +133,7 @@ fn pay(
     let intent = work.put(intent);
     work.event("charge.succeeded", Snapshot::Charge(charge));
     work.event(kind, Snapshot::PaymentIntent(Arc::clone(&intent)));
+    super::sessions::paid(work, &intent, method);
     intent
 }
 

@@ -1,6 +1,6 @@
 //! Every path of the API that the sandbox answers.
 
-use super::{charges, customers, disputes, events, intents, methods, refunds, webhook_endpoints};
+use super::{charges, customers, disputes, events, intents, methods, refunds, sessions, webhook_endpoints};
 use crate::{
     failure::Failure,
     work::{Call, Request},
@@ -61,6 +61,11 @@ static ROUTES: &[Route] = &[
     secret("GET", "/v1/refunds/:id", refunds::retrieve),
     secret("GET", "/v1/disputes", disputes::list),
     secret("GET", "/v1/disputes/:id", disputes::retrieve),
+    secret("POST", "/v1/checkout/sessions", sessions::create),
+    secret("GET", "/v1/checkout/sessions", sessions::list),
+    secret("GET", "/v1/checkout/sessions/:id", sessions::retrieve),
+    secret("POST", "/v1/checkout/sessions/:id/expire", sessions::expire),
+    secret("GET", "/v1/checkout/sessions/:id/line_items", sessions::line_items),
     secret("GET", "/v1/events", events::list),
     secret("GET", "/v1/events/:id", events::retrieve),
     secret("POST", "/v1/webhook_endpoints", webhook_endpoints::create),

@@ -10,5 +10,6 @@ mod idempotency;
 mod pages;
 mod payments;
 mod refunds;
+mod sessions;
 mod strict_types;
 mod webhooks;

@@ -1,7 +1,7 @@
 //! async-stripe's types are strict: an object that lacks a required field, or has one of the wrong type, is refused.
 
 use miniserde::Deserialize;
-use stripe_shared::{Charge, Customer, Error, Event, PaymentIntent, PaymentIntentStatus, Refund};
+use stripe_shared::{Charge, CheckoutSession, Customer, Error, Event, PaymentIntent, PaymentIntentStatus, Refund};
 
 use crate::harness::{Answer, Api};
 
@@ -27,6 +27,18 @@ async fn every_object_of_a_purchase_is_understood_by_the_strict_client() {
     assert!(legacy.source.is_some());
     let challenged: PaymentIntent = parse(&api.pay("pm_card_threeDSecure2Required").await);
     assert_eq!(challenged.next_action.unwrap().type_, "use_stripe_sdk");
+
+    let session = [
+        ("mode", "payment"),
+        ("line_items[0][quantity]", "1"),
+        ("line_items[0][price_data][currency]", "usd"),
+        ("line_items[0][price_data][unit_amount]", "1250"),
+        ("line_items[0][price_data][product_data][name]", "Standing"),
+        ("success_url", "http://shop.example/"),
+        ("expand[]", "line_items"),
+    ];
+    let session: CheckoutSession = parse(&api.post("/v1/checkout/sessions", &session).await);
+    assert!(session.url.is_some() && session.amount_total == Some(1_250));
 
     let expanded = [("expand[]", "latest_charge"), ("expand[]", "payment_method")];
     let intent: PaymentIntent = parse(&api.get(&format!("/v1/payment_intents/{}", paid.id), &expanded).await);

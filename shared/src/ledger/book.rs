@@ -31,6 +31,9 @@ pub struct Terms {
     pub retry: Duration,
     /// At strong authentication (3-D Secure) the buyer has this long, for the same reason also beyond `order`.
     pub authenticate: Duration,
+    /// On Stripe's page (hosted Checkout) the buyer has this long, also when that goes beyond `order`; then its Session
+    /// is expired, sooner than Stripe would do it.
+    pub hosted: Duration,
     /// Thinking time that was left is granted within this time from acceptance, or the length of the sale's holds.
     pub order: Duration,
 }
@@ -38,7 +41,7 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { retry: secs(120), authenticate: secs(300), order: secs(900) }
+        Self { retry: secs(120), authenticate: secs(300), hosted: secs(600), order: secs(900) }
     }
 }
 

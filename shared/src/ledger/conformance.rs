@@ -7,6 +7,7 @@
 
 mod crowd;
 mod elsewhere;
+mod hosted;
 pub mod model;
 mod orders;
 mod pairs;
@@ -73,6 +74,8 @@ pub fn stories() -> Vec<Story> {
         records::an_event_is_stored_once_and_handled_once,
         records::what_is_owed_to_the_outside_stays_until_it_is_done,
         records::money_that_came_too_late_goes_back_once,
+        hosted::stripes_page_is_known_while_it_can_be_paid,
+        hosted::late_money_goes_by_the_sales_policy,
         refunds::a_refund_in_full_voids_the_tickets_and_is_shown_when_the_money_has_gone,
         refunds::parts_of_an_order_go_back_until_nothing_is_left,
         refunds::a_refund_by_tickets_takes_their_price_and_voids_them,
@@ -158,6 +161,7 @@ fn demo(capacity: u32, limit: Option<u32>) -> Sale {
         opens_at: Timestamp(0),
         closes_at: None,
         hold_ms: 600_000,
+        late: crate::sale::LatePolicy::default(),
         paused: false,
         epoch: 1,
         tiers: vec![tier("std", 2_500, capacity, limit), tier("vip", 9_900, 5, None)],
@@ -258,7 +262,7 @@ impl World {
     }
 }
 
-fn request(_: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+fn request(_: &Order, attempt: &Attempt, _: Option<&Sale>) -> Result<StoredRequest, String> {
     let body = format!("token={}&number={}", attempt.token, attempt.number);
     Ok(StoredRequest { path: "/v1/payment_intents".into(), body, version: "2026-01-01".into() })
 }

@@ -94,6 +94,7 @@ mod tests {
             opens_at: ledger.now(),
             closes_at: None,
             hold_ms: 60_000,
+            late: crate::sale::LatePolicy::default(),
             paused: false,
             epoch: 0,
             tiers: vec![tier],

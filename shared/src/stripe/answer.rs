@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
+use super::session::Session;
 use super::{Answer, ListedRefund, NotRead, Refunded, Refusal};
 use crate::decline::{Decline, DeclineClass};
 
@@ -50,11 +51,19 @@ const TOKEN_PARAMS: [&str; 4] =
 
 /// The answer to a request whose 2xx is a PaymentIntent.
 pub(super) fn of_intent(heard: &Result<Reply, NoReply>) -> Answer {
+    of(heard, "a 2xx without a PaymentIntent", |reply| Some(Intent::read(&reply.body)?.answer(reply.replayed)))
+}
+
+/// The answer to a request whose 2xx is a Checkout Session.
+pub(super) fn of_session(heard: &Result<Reply, NoReply>) -> Answer {
+    of(heard, "a 2xx without a Checkout Session", |reply| Some(Session::read(&reply.body)?.answer(reply.replayed)))
+}
+
+fn of(heard: &Result<Reply, NoReply>, unreadable: &str, read: fn(&Reply) -> Option<Answer>) -> Answer {
     match verdict(heard) {
-        Ok(reply) => match Intent::read(&reply.body) {
-            Some(intent) => intent.answer(reply.replayed),
-            None => Answer::Unknown { reason: reply.named("a 2xx without a PaymentIntent"), replayed: reply.replayed },
-        },
+        Ok(reply) => {
+            read(reply).unwrap_or_else(|| Answer::Unknown { reason: reply.named(unreadable), replayed: reply.replayed })
+        }
         Err(No::Declined { payment_intent, decline }) => Answer::Declined { payment_intent, decline },
         Err(No::Throttled { reason, after, in_flight }) => Answer::Throttled { reason, after, in_flight },
         Err(No::Unknown { reason, replayed }) => Answer::Unknown { reason, replayed },
@@ -134,6 +143,11 @@ pub(super) type Page<T> = Result<(Vec<T>, bool), String>;
 /// One page of PaymentIntents.
 pub(super) fn of_page(heard: &Result<Reply, NoReply>) -> Page<Intent> {
     page(heard, Intent::lenient)
+}
+
+/// One page of Checkout Sessions.
+pub(super) fn of_sessions(heard: &Result<Reply, NoReply>) -> Page<Session> {
+    page(heard, Session::of)
 }
 
 /// One page of refunds.

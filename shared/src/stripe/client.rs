@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
 use super::lists::{ListedEvent, ListedPayment, NotRead, PAGE, Page};
-use super::{API_VERSION, Answer, Found, NewRefund, Refunded, Refunds, StoredRequest, Stripe, answer};
+use super::session;
+use super::{API_VERSION, Answer, Found, NewRefund, Refunded, Refunds, Refusal, StoredRequest, Stripe, answer};
 use crate::env::{Env, Timestamp};
 
 /// The most pages that are read of a list: 10,000 PaymentIntents, several minutes of the busiest sale.
@@ -83,6 +84,16 @@ impl HttpStripe {
         result
     }
 
+    /// And whether the answer is a stored one.
+    async fn session(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
+        self.observed(operation, call, |heard| {
+            let answer = answer::of_session(heard);
+            let outcome = Outcome::of(&answer);
+            ((answer, heard.as_ref().is_ok_and(|reply| reply.replayed)), outcome)
+        })
+        .await
+    }
+
     async fn intent(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
         self.observed(operation, call, |heard| {
             let answer = answer::of_intent(heard);
@@ -104,6 +115,13 @@ impl Stripe for HttpStripe {
             key: Some(key),
             version: &request.version,
         };
+        if request.path == session::PATH {
+            // What is stored under a key tells how things were: a page that is over must not be shown as open.
+            return match self.session("checkout", call).await {
+                (Answer::Hosted { session, .. }, true) => self.retrieve_session(&session).await,
+                (answer, _) => answer,
+            };
+        }
         let (answer, past_that) = self.intent("charge", call).await;
         let Some(confirmed) = confirmed_intent(&request.path) else { return answer };
         match answer {
@@ -159,6 +177,47 @@ impl Stripe for HttpStripe {
             }
         }
         Found::Unknown { reason: format!("more than {PAGES_MAX} pages of PaymentIntents in the window") }
+    }
+
+    async fn retrieve_session(&self, session: &str) -> Answer {
+        let path = format!("{}/{session}", session::PATH);
+        self.session("retrieve_session", reading(&path, "expand[]=payment_intent")).await.0
+    }
+
+    async fn expire_session(&self, session: &str, key: &str) -> Answer {
+        let path = format!("{}/{session}/expire", session::PATH);
+        let body = Some("expand[]=payment_intent".to_owned());
+        let call = Call { method: Method::POST, body, key: Some(key), ..reading(&path, "") };
+        match self.session("expire_session", call).await.0 {
+            // It is complete, or has ended before; reading it tells which.
+            Answer::Refused { kind: Refusal::Request, .. } => self.retrieve_session(session).await,
+            answer => answer,
+        }
+    }
+
+    async fn find_session(&self, order: Uuid, attempt: u32, created_from: Timestamp, created_to: Timestamp) -> Found {
+        let (from, to) = (created_from.0.div_euclid(1000), created_to.0.div_euclid(1000).saturating_add(1));
+        let mut sessions = Vec::new();
+        let mut after = String::new();
+        for _ in 0..PAGES_MAX {
+            let query =
+                format!("limit={PAGE}&created[gte]={from}&created[lte]={to}&expand[]=data.payment_intent{after}");
+            let page = self.observed("list_sessions", reading(session::PATH, &query), |heard| {
+                and_outcome(answer::of_sessions(heard))
+            });
+            let (page, more) = match page.await {
+                Ok(page) => page,
+                Err(reason) => return Found::Unknown { reason },
+            };
+            let last = page.last().map(|session| session.id.clone());
+            let ours = page.into_iter().filter(|found| found.order == Some(order) && found.attempt == Some(attempt));
+            sessions.extend(ours.map(|session| (session.id.clone(), session.answer(false))));
+            match last {
+                Some(last) if more => after = format!("&starting_after={last}"),
+                _ => return if sessions.is_empty() { Found::None } else { Found::Intents(sessions) },
+            }
+        }
+        Found::Unknown { reason: format!("more than {PAGES_MAX} pages of Checkout Sessions in the window") }
     }
 
     async fn events(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedEvent>, NotRead> {
@@ -222,6 +281,11 @@ fn and_outcome<T>(page: answer::Page<T>) -> (answer::Page<T>, Outcome) {
         Ok(_) => Outcome { name: "read", reason: None },
     };
     (page, outcome)
+}
+
+/// A call that reads, written by hand.
+fn reading<'a>(path: &'a str, query: &'a str) -> Call<'a> {
+    Call { method: Method::GET, path, query: Some(query), body: None, key: None, version: API_VERSION }
 }
 
 pub(super) fn below_v1(built: &RequestBuilder) -> String {

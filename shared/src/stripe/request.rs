@@ -171,7 +171,7 @@ fn confirmation(request: &ChargeRequest<'_>, kind: TokenKind, intent: &str) -> R
     .build()
 }
 
-fn push_pair(body: &mut String, key: &str, value: &str) {
+pub(super) fn push_pair(body: &mut String, key: &str, value: &str) {
     if !body.is_empty() {
         body.push('&');
     }

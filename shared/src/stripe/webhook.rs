@@ -17,7 +17,7 @@ use crate::env::Timestamp;
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 /// The events that an endpoint should be told of: those after which an order's payment, or a refund of it, may stand
 /// elsewhere.
-pub const EVENT_TYPES: [&str; 8] = [
+pub const EVENT_TYPES: [&str; 12] = [
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
     "payment_intent.canceled",
@@ -26,6 +26,11 @@ pub const EVENT_TYPES: [&str; 8] = [
     "refund.created",
     "refund.updated",
     "refund.failed",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    // Only for ways to pay that are not offered; a Session is read all the same.
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
 ];
 /// Entries of a header that are looked at: Stripe sends one per secret, of which an endpoint has two at most.
 const ENTRIES_MAX: usize = 20;
@@ -105,6 +110,8 @@ pub struct Event {
     pub created: Option<i64>,
     /// The PaymentIntent that it is about, itself or by a charge of it.
     pub payment_intent: Option<String>,
+    /// The Checkout Session that it is about.
+    pub session: Option<String>,
     /// The order that the object was made for.
     pub order: Option<Uuid>,
     /// The refund that it is about.
@@ -154,9 +161,11 @@ impl Event {
             _ => object.payment_intent.as_str().or_else(|| object.payment_intent.get("id")?.as_str()),
         };
         let payment_intent = payment_intent.filter(|id| id.starts_with("pi_") && id.bytes().all(plain));
+        let session = object.id.as_str().filter(|id| id.starts_with("cs_") && id.bytes().all(plain));
         let refund = object.id.as_str().filter(|_| object.object == "refund");
         Some(Self {
             refund: refund.map(str::to_owned),
+            session: session.filter(|_| object.object == "checkout.session").map(str::to_owned),
             payment_intent: payment_intent.map(str::to_owned),
             order: object.metadata.get("order").and_then(Value::as_str).and_then(|order| order.parse().ok()),
             id,

@@ -77,7 +77,7 @@ fn a_worker_killed_more_than_23_hours_ago_is_looked_after_first_and_never_sent_a
 
 #[test]
 fn a_deploy_between_send_and_retry_sends_the_bytes_of_the_old_build() {
-    fn old_build(order: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+    fn old_build(order: &Order, attempt: &Attempt, _: Option<&shared::sale::Sale>) -> Result<StoredRequest, String> {
         Ok(StoredRequest {
             path: "/v1/payment_intents".into(),
             body: format!(

@@ -3,26 +3,26 @@
 //! The word after `tok_` says what the card does: `visa` pays, `declined`, `action`, `processing`, `used` (a token
 //! that Stripe refuses), `cheap` (another amount is taken), `blank` (no card is tried).
 
+mod calls;
+mod elsewhere;
+mod lists;
+mod pages;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
 use shared::decline::{Decline, DeclineClass};
 use shared::env::{Env, Timestamp};
-use shared::stripe::{
-    Answer, ClientSecret, Found, ListedEvent, ListedPayment, NewRefund, NotRead, Page, Payment, Refunded, Refunds,
-    Refusal, StoredRequest, Stripe,
-};
+use shared::stripe::{Answer, ClientSecret, Payment, Refunded, Refusal, StoredRequest};
 use uuid::Uuid;
 
 use self::lists::Told;
 use super::faults::Faults;
 use super::till::Till;
 
-mod elsewhere;
-mod lists;
+pub(super) use pages::Page;
 
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -34,6 +34,9 @@ pub(super) enum Call {
     Retrieve,
     Cancel,
     Find,
+    RetrieveSession,
+    Expire,
+    FindSession,
     Refund,
     RetrieveRefund,
     Refunds,
@@ -113,6 +116,7 @@ enum Heard {
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) intents: BTreeMap<String, Intent>,
+    sessions: BTreeMap<String, pages::Session>,
     pub(super) till: Till,
     /// Under each key: the parameters, when, and the answer; `None` is a 500.
     keys: HashMap<String, (String, Timestamp, Option<Reply>)>,
@@ -342,6 +346,9 @@ impl Books {
 
     /// Creates or confirms, and does what the card does.
     fn charge(&mut self, request: &StoredRequest, now: Timestamp) -> Answer {
+        if request.path == "/v1/checkout/sessions" {
+            return self.open(request, now);
+        }
         let field = |name: &str| {
             let pairs = request.body.split('&').filter_map(|pair| pair.split_once('='));
             pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -363,6 +370,7 @@ impl Books {
                 self.create(order, attempt, amount, &field("currency").unwrap(), now)
             }
         };
+        self.no_page_is_open(self.intents[&id].order);
         let intent = self.intents.get_mut(&id).unwrap();
         if matches!(intent.status, Status::Blank | Status::Declined(_) | Status::Action) {
             match card.as_str() {
@@ -394,89 +402,5 @@ impl Books {
         let answer = intent.answer();
         self.tell(id, now);
         answer
-    }
-}
-
-#[async_trait]
-impl Stripe for SmallStripe {
-    async fn send(&self, request: &StoredRequest, key: &str) -> Answer {
-        self.travel("send", || {
-            let now = self.env.now();
-            self.books.lock().sent.push((key.to_owned(), request.clone()));
-            let parameters = format!("{} {} {}", request.path, request.body, request.version);
-            self.keyed(Call::Send, key, parameters, |books| Reply::Intent(books.charge(request, now))).answer()
-        })
-        .await
-    }
-
-    async fn retrieve(&self, payment_intent: &str) -> Answer {
-        self.travel("retrieve", || match self.read(Call::Retrieve, payment_intent) {
-            Ok(()) => self.books.lock().intents.get(payment_intent).map_or(refused(Refusal::Request), Intent::answer),
-            Err(answer) => answer,
-        })
-        .await
-    }
-
-    async fn cancel(&self, payment_intent: &str, key: &str) -> Answer {
-        self.travel("cancel", || {
-            let parameters = format!("cancel {payment_intent}");
-            let now = self.env.now();
-            self.keyed(Call::Cancel, key, parameters, |books| Reply::Intent(books.cancel(payment_intent, now))).answer()
-        })
-        .await
-    }
-
-    async fn find(&self, order: Uuid, created_from: Timestamp, created_to: Timestamp) -> Found {
-        self.travel("find", || {
-            if let Err(answer) = self.read(Call::Find, "") {
-                return Found::Unknown { reason: answer.as_str().into() };
-            }
-            let mut intents = self.intents(order);
-            intents.retain(|intent| (created_from..=created_to).contains(&intent.created));
-            intents.reverse();
-            match intents.is_empty() {
-                true => Found::None,
-                false => Found::Intents(intents.into_iter().map(|i| (i.id.clone(), i.answer())).collect()),
-            }
-        })
-        .await
-    }
-
-    async fn events(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedEvent>, NotRead> {
-        self.travel("events", || self.list_events(created_from, after)).await
-    }
-
-    async fn payments(&self, created_from: Timestamp, after: Option<&str>) -> Result<Page<ListedPayment>, NotRead> {
-        self.travel("payments", || self.list_payments(created_from, after)).await
-    }
-
-    async fn refund(&self, refund: NewRefund<'_>, key: &str) -> Refunded {
-        self.travel("refund", || {
-            let NewRefund { payment_intent, amount, name, .. } = refund;
-            let parameters = format!("{refund:?}");
-            let act = |books: &mut Books| Reply::Refund(books.refund(payment_intent, amount, Some(name)));
-            self.keyed(Call::Refund, key, parameters, act).refunded()
-        })
-        .await
-    }
-
-    async fn retrieve_refund(&self, stripe_id: &str) -> Refunded {
-        self.travel("retrieve_refund", || {
-            if let Err(answer) = self.read(Call::RetrieveRefund, stripe_id) {
-                return Refunded::Unknown { reason: answer.as_str().into(), replayed: false };
-            }
-            self.books.lock().till.told(stripe_id)
-        })
-        .await
-    }
-
-    async fn refunds(&self, payment_intent: &str) -> Refunds {
-        self.travel("refunds", || {
-            if let Err(answer) = self.read(Call::Refunds, payment_intent) {
-                return Refunds::Unknown { reason: answer.as_str().into() };
-            }
-            Refunds::All(self.refunds_of(payment_intent))
-        })
-        .await
     }
 }

@@ -13,13 +13,13 @@ use shared::decline::DeclineClass;
 use shared::env::Seeded;
 use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::{Change, Ledger as _};
-use shared::order::{MOST_ATTEMPTS, Order, Outcome, State};
+use shared::order::{MOST_ATTEMPTS, Order, Outcome, State, hosted};
 use shared::queue::{Delivery, Finish, Job};
 use shared::stripe::Payment;
 use shared::stripe::webhook::EVENT_TYPES;
 use uuid::Uuid;
 
-use super::stripe::Status;
+use super::stripe::{Page, Status};
 use super::world::{PRICE, Purchase, World, buy, now, pay};
 use crate::settle::settle;
 use crate::sweep;
@@ -70,6 +70,9 @@ impl Walk {
     }
 
     fn token(&self) -> String {
+        if self.roll(6) == 0 {
+            return hosted::wish("https://shop.example");
+        }
         let often = ["visa", "visa", "visa", "visa", "declined", "declined", "action", "processing", "used", "blank"];
         let cards: &[&str] = if self.roll(30) == 0 { &["cheap"] } else { &often };
         format!("tok_{}_{}", cards[self.roll(cards.len())], self.dice.random_u64())
@@ -89,7 +92,10 @@ impl Walk {
             79..=85 => self.start_sweep(),
             86..=93 => self.pass_ms([10, 1_000, 7_000, 40_000]),
             94 => self.pass_ms([100_000, 130_000, 650_000, 950_000]),
-            95 => self.bank_decides(),
+            95 => {
+                self.bank_decides();
+                self.buyer_on_stripes_page();
+            }
             96 => self.person_approves(),
             97 => self.pay_elsewhere(),
             98 => self.lose_stock_and_queue(),
@@ -197,6 +203,18 @@ impl Walk {
         }
     }
 
+    /// On Stripe's page a card is paid with, or declined; or the page ends by itself.
+    fn buyer_on_stripes_page(&mut self) {
+        let sent_there: Vec<_> =
+            self.purchases.iter().filter(|purchase| !self.world.stripe.sessions(purchase.order).is_empty()).collect();
+        let Some(order) = self.pick(&sent_there).map(|purchase| purchase.order) else { return };
+        match self.roll(6) {
+            0 => self.world.stripe.page_ends(order),
+            1 => drop(self.world.stripe.try_on_page(order, Status::Declined(DeclineClass::CardDeclined))),
+            _ => drop(self.world.stripe.try_on_page(order, Status::Succeeded)),
+        }
+    }
+
     fn person_approves(&mut self) {
         let looked_at: Vec<Order> = self.orders().into_iter().filter(|order| order.state == State::Review).collect();
         let Some(order) = self.pick(&looked_at) else { return };
@@ -220,6 +238,9 @@ impl Walk {
         if let Some(intent) = self.pick(&self.world.stripe.all()) {
             let kind = EVENT_TYPES[self.roll(EVENT_TYPES.len())];
             self.world.hear(kind, &intent.id, &intent.order.to_string());
+            if let Some(session) = self.world.stripe.sessions(intent.order).last() {
+                self.world.hear("checkout.session.completed", &session.id, &intent.order.to_string());
+            }
         }
     }
 
@@ -283,6 +304,8 @@ impl Walk {
         if matches!(order.state, State::Expired | State::Canceled) {
             let over = ours.iter().all(|intent| intent.status == Status::Canceled);
             assert!(over, "released while it could be paid: {order:?} {intents:?}");
+            let sessions = self.world.stripe.sessions(order.id);
+            assert!(sessions.iter().all(|session| session.page != Page::Open), "released: {order:?} {sessions:?}");
         }
         assert_eq!(order.tickets.is_empty(), order.state != State::Paid, "{order:?}");
         if let Some((version, state)) = self.seen.insert(order.id, (order.version, order.state)) {
@@ -379,6 +402,11 @@ impl Walk {
         late.flat_map(|order| order.items).filter(|item| item.tier == tier).map(|item| item.quantity).sum()
     }
 
+    fn paid_on_stripes_page(&self) -> usize {
+        let sessions = |purchase: &Purchase| self.world.stripe.sessions(purchase.order);
+        self.purchases.iter().flat_map(sessions).filter(|session| session.page == Page::Complete).count()
+    }
+
     fn unended(&self) -> Vec<Order> {
         self.orders().into_iter().filter(|order| !order.state.is_final()).collect()
     }
@@ -400,10 +428,13 @@ fn whatever_fails_every_order_comes_to_its_end_and_nothing_is_charged_or_sold_tw
     let only = std::env::var("STAMPEDE_WALK_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     let seeds = only.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     let mut ends: BTreeMap<State, usize> = BTreeMap::new();
-    let mut failed = vec![];
+    let (mut failed, mut paid_there) = (vec![], 0);
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| walk(seed))) {
-            Ok(walk) => walk.orders().iter().for_each(|order| *ends.entry(order.state).or_default() += 1),
+            Ok(walk) => {
+                walk.orders().iter().for_each(|order| *ends.entry(order.state).or_default() += 1);
+                paid_there += walk.paid_on_stripes_page();
+            }
             Err(_) => {
                 eprintln!("SEED {seed}");
                 failed.push(seed);
@@ -415,6 +446,7 @@ fn whatever_fails_every_order_comes_to_its_end_and_nothing_is_charged_or_sold_tw
         for state in [State::Paid, State::Expired, State::Review] {
             assert!(ends.get(&state).is_some_and(|n| *n > 20), "the walks are too tame: {ends:?}");
         }
+        assert!(paid_there > 20, "the walks are too tame: {paid_there} paid on Stripe's page");
     }
 }
 

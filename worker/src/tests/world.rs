@@ -245,7 +245,8 @@ impl World {
 
     /// What the web process does with an event of Stripe's; its id.
     pub(super) fn hear(&self, kind: &str, payment_intent: &str, order: &str) -> String {
-        let object = json!({"id": payment_intent, "object": "payment_intent", "metadata": {"order": order}});
+        let object_kind = if payment_intent.starts_with("cs_") { "checkout.session" } else { "payment_intent" };
+        let object = json!({"id": payment_intent, "object": object_kind, "metadata": {"order": order}});
         self.hear_object(kind, &object)
     }
 
@@ -348,6 +349,7 @@ fn sale(env: &Env, tiers: &[(&str, i64, u32)]) -> Sale {
         opens_at: env.now(),
         closes_at: None,
         hold_ms: i64::try_from(THINK.as_millis()).unwrap(),
+        late: shared::sale::LatePolicy::default(),
         paused: false,
         epoch: 0,
         tiers: tiers.iter().map(tier).collect(),

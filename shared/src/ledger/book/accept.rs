@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Book, Line, Moment, buyers};
 use crate::ledger::{Accept, Accepted};
 use crate::order::state::{self, Event, Facts, Verdict};
-use crate::order::{Attempt, AttemptState, MOST_ATTEMPTS, Order, State, email_key};
+use crate::order::{Attempt, AttemptState, MOST_ATTEMPTS, Order, State, email_key, hosted};
 use crate::sale::PricedItem;
 
 impl Book {
@@ -77,6 +77,8 @@ impl Book {
             payment_intent: None,
             charge: None,
             client_secret: None,
+            session: None,
+            session_url: None,
             decline: None,
             closing: None,
             review: None,
@@ -99,8 +101,7 @@ impl Book {
         if !is_the_same_purchase(accept, &order) {
             return Accepted::Conflict;
         }
-        let used = self.attempts.range((order.id, 0)..=(order.id, u32::MAX)).any(|(_, a)| a.token == accept.token);
-        if used || order.state == State::Paid {
+        if self.is_answered(accept, &order) || order.state == State::Paid {
             return Accepted::Replay(order);
         }
         match order.state {
@@ -112,6 +113,16 @@ impl Book {
             _ => {}
         }
         self.next_attempt(at, accept, order)
+    }
+
+    /// Whether this very call was answered before. One for Stripe's page names no token: it is a repeat for as long as
+    /// the page of the current attempt is due or open.
+    fn is_answered(&self, accept: &Accept, order: &Order) -> bool {
+        if hosted::origin(&accept.token).is_some() {
+            let current = self.attempts.get(&(order.id, order.attempt));
+            return order.state != State::Declined && current.is_some_and(|attempt| attempt.return_to().is_some());
+        }
+        self.attempts.range((order.id, 0)..=(order.id, u32::MAX)).any(|(_, a)| a.token == accept.token)
     }
 
     fn next_attempt(&mut self, at: Moment<'_>, accept: &Accept, mut order: Order) -> Accepted {
@@ -139,7 +150,7 @@ fn owed(order: Uuid, number: u32, token: &str) -> Attempt {
     Attempt {
         order,
         number,
-        token: token.to_owned(),
+        token: hosted::origin(token).map_or_else(|| token.to_owned(), |origin| hosted::token(origin, number)),
         state: AttemptState::Owed,
         request: None,
         first_sent_at: None,

@@ -25,17 +25,17 @@ impl Book {
             }
             // What was sent before a person looked is sent again as it was: its key goes with those bytes, and Stripe
             // forgets the key by the first sending.
-            (Verdict::Moves(to, _), Some(mut attempt)) => match prepared(&order, &mut attempt, prepare) {
+            (Verdict::Moves(to, _), Some(mut attempt)) => match self.prepared(at, &order, &mut attempt, prepare) {
                 Ok(request) => {
                     attempt.state = AttemptState::Sent;
                     attempt.request = Some(request);
-                    attempt.first_sent_at = attempt.first_sent_at.or(Some(at.now));
                     self.put_attempt(attempt.clone());
                     let order = self.moved(at, order, to);
                     self.audit(at, &order, Line::new("charging", "worker").attempt(number));
                     Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: true }
                 }
                 Err(reason) => {
+                    attempt.first_sent_at = None;
                     attempt.state = AttemptState::Stuck;
                     attempt.note = Some(reason.clone());
                     self.put_attempt(attempt);
@@ -50,13 +50,22 @@ impl Book {
         }
     }
 
+    /// The bytes of an attempt: those it has, or new ones, which may say when they are first sent.
+    fn prepared(
+        &self,
+        at: Moment<'_>,
+        order: &Order,
+        attempt: &mut Attempt,
+        prepare: Prepare,
+    ) -> Result<StoredRequest, String> {
+        attempt.first_sent_at = attempt.first_sent_at.or(Some(at.now));
+        let sale = self.sales.get(&order.sale).map(|page| &page.sale);
+        attempt.request.take().map_or_else(|| prepare(order, attempt, sale), Ok)
+    }
+
     fn moved(&mut self, at: Moment<'_>, mut order: Order, to: State) -> Order {
         let from = order.state;
         order.state = to;
         self.put(at, order, Some(from))
     }
-}
-
-fn prepared(order: &Order, attempt: &mut Attempt, prepare: Prepare) -> Result<StoredRequest, String> {
-    attempt.request.take().map_or_else(|| prepare(order, attempt), Ok)
 }

@@ -10,6 +10,7 @@ use crate::ledger::records::{OutboxEntry, Refund, RefundState};
 use crate::ledger::{Applied, Change};
 use crate::order::state::{self, Duty, Event, Facts, Verdict};
 use crate::order::{AttemptState, Closing, MOST_ATTEMPTS, Order, Outcome, State, Ticket};
+use crate::sale::LatePolicy;
 
 /// Letters and digits that are not taken for one another when read out (Crockford's base 32).
 const CODE_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -42,12 +43,15 @@ impl Book {
         order.closing = None;
         order.expires_at = None;
         order.client_secret = None;
+        order.session_url = None;
         order.decline = None;
         order.review = None;
         observe(&mut order, change);
         match duty {
             Duty::GiveTime if to == State::RequiresAction => {
-                order.expires_at = Some(at.now.plus(self.terms.authenticate))
+                let at_stripe = order.session_url.is_some();
+                let time = if at_stripe { self.terms.hosted } else { self.terms.authenticate };
+                order.expires_at = Some(at.now.plus(time));
             }
             Duty::GiveTime => order.expires_at = Some(self.deadline(at, &order)),
             Duty::Release => self.commit_units(&order, false),
@@ -68,16 +72,19 @@ impl Book {
         order.closing = Some(closing);
         order.expires_at = None;
         order.client_secret = None;
+        order.session_url = None;
         let order = self.put(at, order, Some(from));
         self.audit(at, &order, line(change));
         order
     }
 
-    /// Money came for an order that had ended. Its units were given up; if the ledger still has as many, it is
-    /// fulfilled after all, else the money goes back, and the order keeps the charge's id, so that its buyer is told.
+    /// Money came for an order that had ended. Its units were given up; if the ledger still has as many, and the sale's
+    /// policy allows it, the order is fulfilled after all, else the money goes back, and the order keeps the charge's id, so that its buyer is told.
     /// What was decided once stays so, whatever becomes free later.
     fn paid_late(&mut self, at: Moment<'_>, mut order: Order, change: &Change) -> Applied {
-        if self.goes_back(change) || self.first_full_tier(&order.sale, &order.items).is_some() {
+        let policy = self.sales.get(&order.sale).map_or_else(LatePolicy::default, |page| page.sale.late);
+        let is_full = || self.first_full_tier(&order.sale, &order.items).is_some();
+        if self.goes_back(change) || policy == LatePolicy::Refund || is_full() {
             if let Change::Observed { outcome: Outcome::Succeeded { charge, .. }, .. } = change {
                 order.charge = order.charge.or_else(|| charge.clone());
             }
@@ -143,6 +150,7 @@ impl Book {
             Outcome::RequiresAction { payment_intent, .. } => {
                 (AttemptState::Waiting, Some(payment_intent.clone()), Some("requires_action".to_owned()))
             }
+            Outcome::Hosted { .. } => (AttemptState::Waiting, None, Some("on Stripe's page".to_owned())),
             Outcome::Processing { payment_intent } => {
                 (AttemptState::Waiting, Some(payment_intent.clone()), Some("processing".to_owned()))
             }
@@ -256,7 +264,7 @@ fn event(order: &Order, change: &Change) -> Event {
                 Event::SucceededOtherwise
             }
             Outcome::Succeeded { .. } => Event::Succeeded,
-            Outcome::RequiresAction { .. } => Event::ActionRequired,
+            Outcome::RequiresAction { .. } | Outcome::Hosted { .. } => Event::ActionRequired,
             Outcome::Processing { .. } => Event::Processing,
             Outcome::Declined { .. } => Event::Declined,
             Outcome::Canceled { .. } => Event::CanceledAtStripe,
@@ -274,6 +282,7 @@ fn observe(order: &mut Order, change: &Change) {
     let Change::Observed { outcome, .. } = change else { return };
     match outcome {
         Outcome::Succeeded { payment_intent, charge, amount, currency } => {
+            order.session = None;
             order.payment_intent.clone_from(payment_intent);
             order.charge.clone_from(charge);
             if (*amount, *currency) != (order.amount, order.currency) {
@@ -284,12 +293,20 @@ fn observe(order: &mut Order, change: &Change) {
             order.payment_intent = Some(payment_intent.clone());
             order.client_secret = Some(client_secret.clone());
         }
+        // What could be paid before was ended before the page was made.
+        Outcome::Hosted { session, url } => {
+            order.payment_intent = None;
+            order.session = Some(session.clone());
+            order.session_url = Some(url.clone());
+        }
         Outcome::Processing { payment_intent } => order.payment_intent = Some(payment_intent.clone()),
         Outcome::Declined { payment_intent, decline } => {
+            order.session = None;
             order.payment_intent.clone_from(payment_intent);
             order.decline = Some(decline.clone());
         }
         Outcome::Canceled { .. } => {
+            order.session = None;
             order.payment_intent = None;
             if order.state == State::Declined {
                 order.decline = Some(Decline::canceled());
@@ -305,6 +322,7 @@ fn line(change: &Change) -> Line<'_> {
             let what = match outcome {
                 Outcome::Succeeded { .. } => "succeeded",
                 Outcome::RequiresAction { .. } => "requires_action",
+                Outcome::Hosted { .. } => "hosted",
                 Outcome::Processing { .. } => "processing",
                 Outcome::Declined { .. } => "declined",
                 Outcome::Canceled { .. } => "canceled_at_stripe",

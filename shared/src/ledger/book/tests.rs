@@ -36,6 +36,7 @@ fn world(capacity: u32, limit: Option<u32>) -> World {
         opens_at: Timestamp(0),
         closes_at: None,
         hold_ms: 600_000,
+        late: crate::sale::LatePolicy::default(),
         paused: false,
         epoch: 1,
         tiers: vec![tier],
@@ -45,7 +46,7 @@ fn world(capacity: u32, limit: Option<u32>) -> World {
     World { seeded, env, book }
 }
 
-fn request(_: &Order, attempt: &Attempt) -> Result<StoredRequest, String> {
+fn request(_: &Order, attempt: &Attempt, _: Option<&Sale>) -> Result<StoredRequest, String> {
     Ok(StoredRequest { path: "/v1/payment_intents".into(), body: format!("n={}", attempt.number), version: "v".into() })
 }
 
@@ -211,7 +212,8 @@ fn an_order_whose_request_cannot_be_made_goes_to_a_person() {
     let mut w = world(1, None);
     let order = w.new_order(&w.purchase(1)).id;
     let at = w.env.now();
-    let claimed = w.book.claim(Moment { now: at, env: &w.env.clone() }, order, 1, |_, _| Err("no such token".into()));
+    let claimed =
+        w.book.claim(Moment { now: at, env: &w.env.clone() }, order, 1, |_, _, _| Err("no such token".into()));
     let Claimed::Unpreparable(order) = claimed else { panic!("{claimed:?}") };
     assert_eq!((order.state, order.review.as_deref()), (State::Review, Some("no such token")));
 }

@@ -91,7 +91,7 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         0..=2 => return said_of_accept(ledger.accept(variant(purchase, epoch, how)).await.unwrap()),
         3 | 4 => return said_of_claim(ledger.claim(order, attempt, request).await.unwrap()),
         5 if how.is_multiple_of(8) => {
-            return said_of_claim(ledger.claim(order, attempt, |_, _| Err("cannot be made".into())).await.unwrap());
+            return said_of_claim(ledger.claim(order, attempt, |_, _, _| Err("cannot be made".into())).await.unwrap());
         }
         5 | 6 => {
             let total: i64 = purchase.items.iter().map(|item| item.amount * i64::from(item.quantity)).sum();
@@ -101,6 +101,10 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         8 if how.is_multiple_of(2) => {
             observe(Outcome::RequiresAction { payment_intent, client_secret: ClientSecret::new("secret") })
         }
+        8 if how.is_multiple_of(3) => observe(Outcome::Hosted {
+            session: payment_intent.replace("pi", "cs"),
+            url: "https://stripe.example".into(),
+        }),
         8 => observe(Outcome::Processing { payment_intent }),
         9 => observe(Outcome::Canceled { payment_intent: Some(payment_intent) }),
         10 => observe(Outcome::Stuck { reason: "nobody knows".into() }),

@@ -98,7 +98,7 @@ pub(super) async fn a_redelivered_claim_sends_the_same_bytes(w: World) {
     let w = w.selling(1, None).await;
     let order = w.new_order(&w.purchase(1)).await.id;
     let Claimed::Yes { attempt: sent, first: true, .. } = w.claim(order, 1).await else { panic!("not claimed") };
-    let later = |_: &_, _: &_| Err("a later version could not make it".to_owned());
+    let later = |_: &_, _: &_, _: Option<&_>| Err("a later version could not make it".to_owned());
     let again = w.ledger.claim(order, 1, later).await.unwrap();
     let Claimed::Yes { attempt: sent_again, first: false, .. } = again else { panic!("not claimed again") };
     assert_eq!(sent, sent_again);
@@ -110,7 +110,7 @@ pub(super) async fn a_redelivered_claim_sends_the_same_bytes(w: World) {
 pub(super) async fn an_order_whose_request_cannot_be_made_goes_to_a_person(w: World) {
     let w = w.selling(1, None).await;
     let order = w.new_order(&w.purchase(1)).await.id;
-    let claimed = w.ledger.claim(order, 1, |_, _| Err("no such token".into())).await.unwrap();
+    let claimed = w.ledger.claim(order, 1, |_, _, _| Err("no such token".into())).await.unwrap();
     assert!(matches!(claimed, Claimed::Unpreparable(_)));
     let order = w.stored(order).await;
     assert_eq!((order.state, order.review.as_deref()), (State::Review, Some("no such token")));

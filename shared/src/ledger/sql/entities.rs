@@ -21,6 +21,7 @@ pub(super) mod sales {
         pub accepted: i64,
         pub finished: i64,
         pub created_at: i64,
+        pub late: String,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -105,6 +106,8 @@ pub(super) mod orders {
         pub refunding: i64,
         pub accepted_at: i64,
         pub updated_at: i64,
+        pub session: Option<String>,
+        pub session_url: Option<String>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

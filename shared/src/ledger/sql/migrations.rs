@@ -8,6 +8,7 @@ use sea_orm_migration::prelude::{MigrationName, MigrationTrait, MigratorTrait, S
 
 const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
 const SWEEPS: &str = include_str!("migrations/m0002_sweeps.sql");
+const CHECKOUT: &str = include_str!("migrations/m0003_checkout.sql");
 const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
 
@@ -16,7 +17,7 @@ pub(super) struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Ledger), Box::new(Sweeps)]
+        vec![Box::new(Ledger), Box::new(Sweeps), Box::new(Checkout)]
     }
 }
 
@@ -64,6 +65,27 @@ impl MigrationTrait for Sweeps {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.get_connection().execute_unprepared(SWEEPS).await?;
+        Ok(())
+    }
+}
+
+struct Checkout;
+
+impl MigrationName for Checkout {
+    fn name(&self) -> &str {
+        "m0003_checkout"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves this lifetime out, and the macro wants it alike")]
+#[async_trait::async_trait]
+impl MigrationTrait for Checkout {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(CHECKOUT).await?;
         Ok(())
     }
 }

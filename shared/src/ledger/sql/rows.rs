@@ -54,6 +54,7 @@ pub(super) fn sale_row(sale: &Sale, position: i64, now: Timestamp) -> sales::Mod
         accepted: 0,
         finished: 0,
         created_at: now.0,
+        late: sale.late.as_str().to_owned(),
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn sale(row: sales::Model, tiers: Vec<Tier>) -> Result<Sale, Failure>
         opens_at: Timestamp(row.opens_at),
         closes_at: row.closes_at.map(Timestamp),
         hold_ms: row.hold_ms,
+        late: word("sales.late", &row.late)?,
         paused: row.paused,
         tiers,
     })
@@ -149,6 +151,8 @@ pub(super) fn order_row(order: &Order) -> orders::Model {
         refunding: order.refunding,
         accepted_at: order.accepted_at.0,
         updated_at: order.updated_at.0,
+        session: order.session.clone(),
+        session_url: order.session_url.clone(),
     }
 }
 
@@ -184,6 +188,8 @@ pub(super) fn order(row: orders::Model, items: Vec<PricedItem>, tickets: Vec<Tic
         payment_intent: row.payment_intent,
         charge: row.charge,
         client_secret: row.client_secret.map(ClientSecret::new),
+        session: row.session,
+        session_url: row.session_url,
         decline,
         closing,
         review: row.review,

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use super::failure::Failure;
 
-/// Rows of one statement at most. The widest row has 28 columns, and SQLite binds 32,766 values to a statement.
+/// Rows of one statement at most. The widest row has 30 columns, and SQLite binds 32,766 values to a statement.
 const MOST_ROWS: usize = 512;
 const MOST_VALUES: usize = 32_766;
 

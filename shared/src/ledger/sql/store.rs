@@ -14,7 +14,7 @@ use crate::ledger::book::{Book, Changes};
 use crate::order::{Attempt, Order, Ticket};
 
 /// Everything about an order that a change of state can change.
-const ORDER_CHANGES: [orders::Column; 17] = [
+const ORDER_CHANGES: [orders::Column; 19] = [
     orders::Column::State,
     orders::Column::Version,
     orders::Column::Attempt,
@@ -22,6 +22,8 @@ const ORDER_CHANGES: [orders::Column; 17] = [
     orders::Column::PaymentIntent,
     orders::Column::Charge,
     orders::Column::ClientSecret,
+    orders::Column::Session,
+    orders::Column::SessionUrl,
     orders::Column::DeclineClass,
     orders::Column::DeclineMayRetry,
     orders::Column::DeclineRaw,

@@ -91,6 +91,7 @@ async fn selling(ledger: &SqlLedger, capacity: u32) {
         opens_at: Timestamp(0),
         closes_at: None,
         hold_ms: 600_000,
+        late: crate::sale::LatePolicy::default(),
         paused: false,
         epoch: 1,
         tiers: vec![tier],
@@ -116,7 +117,7 @@ fn purchase(env: &Env) -> Accept {
     }
 }
 
-fn request(_: &Order, _: &Attempt) -> Result<StoredRequest, String> {
+fn request(_: &Order, _: &Attempt, _: Option<&Sale>) -> Result<StoredRequest, String> {
     Ok(StoredRequest { path: "/v1/payment_intents".into(), body: "amount=2500".into(), version: "v".into() })
 }
 
@@ -261,8 +262,11 @@ async fn a_decision_that_breaks_off_fails_alone() {
         ledger.accept(Accept { order: *order, hold: *order, ..purchase(&env) }).await.unwrap();
     }
     let claims = orders.iter().enumerate().map(|(n, order)| {
-        let prepare =
-            if n == 5 { |_: &Order, _: &Attempt| panic!("a defect in the making of requests") } else { request };
+        let prepare = if n == 5 {
+            |_: &Order, _: &Attempt, _: Option<&Sale>| panic!("a defect in the making of requests")
+        } else {
+            request
+        };
         ledger.claim(*order, 1, prepare)
     });
     for (n, claimed) in join_all(claims).await.into_iter().enumerate() {

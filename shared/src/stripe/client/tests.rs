@@ -8,6 +8,7 @@ use super::*;
 use crate::decline::DeclineClass;
 
 mod lists;
+mod sessions;
 mod wire;
 
 const NAME: Uuid = Uuid::from_u128(0x7e);
