@@ -197,7 +197,6 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
     if settings.settle_refunds || settings.fail_refunds || settings.empty_balance == Some(false) {
         settle_refunds(sandbox, settings.fail_refunds).await.map_err(|error| error.to_string())?;
     }
-    sandbox.store.forward(settings.forward_seconds);
     if let Some(charge) = settings.open_dispute {
         dispute(sandbox, &charge, disputes::open).await?;
     }

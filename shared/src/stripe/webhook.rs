@@ -175,21 +175,12 @@ impl Event {
         })
     }
 
-    /// Whether an order's payment may stand elsewhere since. That of a charge's says less, and the same; it is of use to
-    /// an account that sends nothing else.
+    /// Whether an order's payment, or its Checkout Session, may stand elsewhere since.
     #[must_use]
     pub fn may_move_a_payment(&self) -> bool {
-        matches!(
-            self.kind.as_str(),
-            "payment_intent.succeeded"
-                | "payment_intent.payment_failed"
-                | "payment_intent.canceled"
-                | "payment_intent.processing"
-                | "payment_intent.requires_action"
-                | "charge.succeeded"
-                | "charge.failed"
-                | "charge.expired"
-        )
+        // Those of a charge say less, and the same; they are of use to an account that sends nothing else.
+        (EVENT_TYPES.contains(&self.kind.as_str()) && !self.may_move_a_refund())
+            || matches!(self.kind.as_str(), "charge.succeeded" | "charge.failed" | "charge.expired")
     }
 
     /// Whether a refund of a payment may stand elsewhere since, or be there since.
