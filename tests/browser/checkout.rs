@@ -103,16 +103,70 @@ async fn when_the_webhook_is_lost_the_page_has_stripe_asked_and_its_address_alon
     shopper.charged(1).await;
 }
 
-#[tokio::test]
-async fn a_page_that_nobody_pays_ends_with_the_order_and_the_tickets_are_on_sale_again() {
+/// A shop with one ticket, whose buyer has a few seconds on Stripe's page.
+async fn in_a_hurry() -> Shopper {
     let shopper = Shopper::with_shop(&[("DEMO", "false"), ("CHECKOUT_SECONDS", "4")]).await;
     shopper.shop.sale(SALE, 1, &[]).await;
+    shopper
+}
+
+#[tokio::test]
+async fn a_page_that_nobody_pays_ends_with_the_order_and_the_tickets_are_on_sale_again() {
+    let shopper = in_a_hurry().await;
     goes_there(&shopper).await;
     comes_back(&shopper).await;
     shopper.browser.by_testid("expired").await;
     shopper.charged(0).await;
     let stock = shopper.shop.check(SALE).await;
     assert_eq!(stock["tiers"][0]["free"], 1, "{stock}");
+}
+
+#[tokio::test]
+async fn who_pays_there_after_the_time_is_over_has_paid_unless_stripe_had_ended_the_page() {
+    let shopper = in_a_hurry().await;
+    // Whoever wants to end the page hears nothing of use for a while.
+    let refused = json!({"fault": "http_503_html", "method": "POST", "path": "/v1/checkout/sessions/", "count": 100});
+    shopper.shop.control_sandbox(json!({"faults": [refused]})).await;
+    goes_there(&shopper).await;
+    let there = shopper.browser.js("location.href").await.as_str().unwrap().to_owned();
+    comes_back(&shopper).await;
+    let order = shopper.order_shown().await;
+    shopper.browser.until_says("status", "The time to pay is up.").await;
+    shopper.browser.open(&there).await;
+    pays_there(&shopper, GOOD_CARD).await;
+    assert_eq!(shopper.until_paid().await.0, order);
+    shopper.charged(1).await;
+    shopper.shop.check(SALE).await;
+}
+
+#[tokio::test]
+async fn money_that_comes_after_the_page_has_ended_is_fulfilled_while_there_are_tickets() {
+    let shopper = in_a_hurry().await;
+    goes_there(&shopper).await;
+    comes_back(&shopper).await;
+    let order = shopper.order_shown().await;
+    shopper.browser.by_testid("expired").await;
+    shopper.shop.pay_elsewhere(&order, 2_500).await;
+    assert_eq!(shopper.until_paid().await.0, order);
+    shopper.charged(1).await;
+}
+
+#[tokio::test]
+async fn money_that_comes_after_the_page_has_ended_goes_back_when_the_tickets_are_gone() {
+    let shopper = in_a_hurry().await;
+    goes_there(&shopper).await;
+    comes_back(&shopper).await;
+    let order = shopper.order_shown().await;
+    shopper.browser.by_testid("expired").await;
+    let other = shopper.shop.customer().await;
+    let mut room = other.room(&[]).await;
+    let (bought, (status, answer)) = other.buy(SALE, 1, "pm_card_visa").await;
+    assert_eq!(status, 202, "{answer}");
+    room.until(bought, &["paid"]).await;
+    shopper.shop.pay_elsewhere(&order, 2_500).await;
+    shopper.browser.until_says("status", "All of the money is on its way back to you.").await;
+    shopper.given_back_once().await;
+    shopper.shop.check(SALE).await;
 }
 
 #[tokio::test]

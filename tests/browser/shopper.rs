@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 use tests::harness::browser::{Browser, PATIENCE};
@@ -179,6 +180,18 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
         if let Some(folder) = std::env::var_os("STAMPEDE_SHOTS") {
             self.browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await;
         }
+    }
+
+    /// Waits until one charge was given back, whatever was charged besides.
+    pub(super) async fn given_back_once(&self) {
+        let given_back = async {
+            while self.shop.stats().await["refunds"] == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, given_back).await.expect("a refund");
+        let stats = self.shop.stats().await;
+        assert_eq!((&stats["refunds"], &stats["orders_charged_more_than_once"]), (&1.into(), &0.into()), "{stats}");
     }
 
     /// How many times the page sent its order since a mark.
