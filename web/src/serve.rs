@@ -91,12 +91,14 @@ async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription
             Received::Message(envelope) => app.hub.deliver(&envelope),
             Received::Interrupted => {
                 metrics::counter!("rooms_interrupted_total").increment(1);
+                app.hub.has_missed();
                 compare(app.clone()).await;
             }
         }
     }
 }
 
+/// Reads the sales again, and sees to it that the stock knows them.
 async fn refresh(app: App) {
     if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
         tracing::warn!(%error, "the sales could not be read again");
@@ -133,14 +135,20 @@ async fn tell_places(app: App) {
     }
 }
 
-/// Compares what live rooms were told with the ledger, in one query, and tells what they missed.
+/// Compares what live rooms were told with the ledger, in one query per thousand orders, and tells what they missed:
+/// of orders that are open, and after a gap of all, until that was done once.
 async fn compare(app: App) {
-    let open = app.hub.open_orders();
+    let mut open = app.hub.orders_in_doubt();
+    // Always in the same order: what happens next should follow from what happened.
+    open.sort_by_key(|(id, _)| *id);
     for part in open.chunks(1_000) {
         let ids: Vec<uuid::Uuid> = part.iter().map(|(id, _)| *id).collect();
         let orders = match app.ledger.orders(&ids).await {
             Ok(orders) => orders,
-            Err(error) => return tracing::warn!(%error, "live rooms could not be compared with the ledger"),
+            Err(error) => {
+                app.hub.has_missed();
+                return tracing::warn!(%error, "live rooms could not be compared with the ledger");
+            }
         };
         let told: HashMap<_, _> = part.iter().map(|(id, open)| (*id, open.version)).collect();
         for order in orders.iter().filter(|order| told.get(&order.id).is_none_or(|version| *version < order.version)) {
@@ -172,3 +180,6 @@ async fn tell_stock(app: App) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
