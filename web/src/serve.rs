@@ -85,7 +85,9 @@ async fn every<F: Future<Output = ()> + Send>(period: Duration, app: App, act: i
 }
 
 /// What is published reaches the rooms here. After a gap in the subscription, live rooms get what they may have missed.
-async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
+///
+/// Public, as the next two, for whoever runs the tasks of a process one by one.
+pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
     while let Some(received) = subscription.next().await {
         match received {
             Received::Message(envelope) => app.hub.deliver(&envelope),
@@ -97,7 +99,8 @@ async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription
     }
 }
 
-async fn refresh(app: App) {
+/// Reads the sales again, and sees to it that the stock knows them.
+pub async fn refresh(app: App) {
     if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
         tracing::warn!(%error, "the sales could not be read again");
     }
@@ -134,8 +137,10 @@ async fn tell_places(app: App) {
 }
 
 /// Compares what live rooms were told with the ledger, in one query, and tells what they missed.
-async fn compare(app: App) {
-    let open = app.hub.open_orders();
+pub async fn compare(app: App) {
+    let mut open = app.hub.open_orders();
+    // Always in the same order: what happens next should follow from what happened.
+    open.sort_by_key(|(id, _)| *id);
     for part in open.chunks(1_000) {
         let ids: Vec<uuid::Uuid> = part.iter().map(|(id, _)| *id).collect();
         let orders = match app.ledger.orders(&ids).await {
