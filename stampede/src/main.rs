@@ -8,6 +8,7 @@ mod control;
 mod embedded;
 mod report;
 mod sandbox;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Web => web::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Worker => worker::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Control(request) => sandbox::send(&settings, &request).await,
+        Command::Simulate(asked) => Ok(simulate::run(&asked)),
         Command::Migrate => {
             embedded::migrate(&settings).await?;
             println!("The ledger is up to date.");

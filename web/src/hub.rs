@@ -1,10 +1,10 @@
-//! Rooms of this process: which connections each customer has, and which of their orders are not final yet.
+//! Rooms of this process: which connections each customer has, and what they were told of their orders.
 //!
 //! Every connection has a bounded buffer. One that does not keep up is dropped, never waited for; its client connects
 //! again and gets a snapshot. A room without connections does not exist.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axum::extract::ws::Utf8Bytes;
 use dashmap::DashMap;
@@ -30,18 +30,20 @@ pub struct Hub {
     watchers: DashMap<String, HashMap<u64, mpsc::WeakSender<Utf8Bytes>>>,
     next_id: AtomicU64,
     connections: AtomicUsize,
+    /// Messages were lost, and nobody has looked yet which.
+    missed: AtomicBool,
 }
 
 #[derive(Default)]
 struct Room {
     connections: Vec<(u64, mpsc::Sender<Utf8Bytes>)>,
-    /// Orders that are not final, as last told.
-    open: HashMap<Uuid, Open>,
+    /// Their orders, as last told: the ended ones, too, since a refund may be told of them at any time.
+    orders: HashMap<Uuid, Known>,
 }
 
-/// An order of a live room that is not final.
+/// An order of a live room.
 #[derive(Clone, Debug)]
-pub struct Open {
+pub struct Known {
     /// Whose.
     pub customer: Uuid,
     /// The sale's slug.
@@ -50,6 +52,8 @@ pub struct Open {
     pub queue_number: Option<i64>,
     /// The newest version that was told.
     pub version: i64,
+    /// It is final, and no refund of it is on its way: nothing more is expected.
+    pub settled: bool,
 }
 
 /// A place in a room; leaves it when dropped.
@@ -94,6 +98,7 @@ impl Hub {
             watchers: DashMap::new(),
             next_id: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
+            missed: AtomicBool::new(false),
         }
     }
 
@@ -181,18 +186,37 @@ impl Hub {
         self.watchers.iter().map(|entry| entry.key().clone()).collect()
     }
 
-    /// Remembers an order that is not final, so that its place can be told and its end cannot be missed.
+    /// Remembers an order, so that its place can be told, and neither its end nor a refund can be missed.
     pub fn expect(&self, order: &Order) {
         if let Some(mut room) = self.rooms.get_mut(&order.customer) {
             room.expect(order);
         }
     }
 
-    /// Orders of live rooms that are not final.
+    /// Messages may have been lost, of any order.
+    pub fn has_missed(&self) {
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Orders of live rooms to compare with the ledger: all of them when messages were lost, else the open ones.
     #[must_use]
-    pub fn open_orders(&self) -> Vec<(Uuid, Open)> {
-        let rooms = self.rooms.iter();
-        rooms.flat_map(|room| room.open.iter().map(|(id, open)| (*id, open.clone())).collect::<Vec<_>>()).collect()
+    pub fn orders_in_doubt(&self) -> Vec<(Uuid, Known)> {
+        let missed = self.missed.swap(false, Ordering::Relaxed);
+        self.orders_that(|known| missed || !known.settled)
+    }
+
+    /// Orders of live rooms of which more is expected.
+    #[must_use]
+    pub fn open_orders(&self) -> Vec<(Uuid, Known)> {
+        self.orders_that(|known| !known.settled)
+    }
+
+    fn orders_that(&self, are: impl Fn(&Known) -> bool) -> Vec<(Uuid, Known)> {
+        let mut found = Vec::new();
+        for room in &self.rooms {
+            found.extend(room.orders.iter().filter(|(_, known)| are(known)).map(|(id, known)| (*id, known.clone())));
+        }
+        found
     }
 }
 
@@ -215,33 +239,34 @@ struct GlanceOrder {
     version: i64,
     sale: String,
     queue_number: Option<i64>,
+    refunding: i64,
 }
 
 impl Room {
     fn expect(&mut self, order: &Order) {
-        if order.state.is_final() {
-            self.open.remove(&order.id);
-            return;
-        }
-        let open = Open {
+        let known = Known {
             customer: order.customer,
             sale: order.sale.clone(),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
             version: order.version,
+            settled: order.state.is_final() && order.refunding == 0,
         };
-        self.open.insert(order.id, open);
+        self.remember(order.id, known);
     }
 
-    /// Keeps the list of open orders true; one that another process accepted is heard of here first.
+    /// Keeps what is known of orders true; one that another process accepted is heard of here first.
     fn note(&mut self, customer: Uuid, frame: &str) {
         let Ok(Glance { order: Some(seen) }) = serde_json::from_str(frame) else { return };
-        let Ok(state) = seen.state.parse::<State>() else { return };
-        if state.is_final() {
-            self.open.remove(&seen.id);
-        } else if self.open.get(&seen.id).is_none_or(|open| open.version < seen.version) {
-            let queue_number = seen.queue_number.filter(|_| state.is_in_queue());
-            let open = Open { customer, sale: seen.sale, queue_number, version: seen.version };
-            self.open.insert(seen.id, open);
+        // A state that is only displayed, as `refunded`, is one of a paid order.
+        let state = seen.state.parse::<State>().unwrap_or(State::Paid);
+        let queue_number = seen.queue_number.filter(|_| state.is_in_queue());
+        let settled = state.is_final() && seen.refunding == 0;
+        self.remember(seen.id, Known { customer, sale: seen.sale, queue_number, version: seen.version, settled });
+    }
+
+    fn remember(&mut self, order: Uuid, known: Known) {
+        if self.orders.get(&order).is_none_or(|before| before.version <= known.version) {
+            self.orders.insert(order, known);
         }
     }
 

@@ -19,8 +19,10 @@ pub const ORDERS_MAX: u32 = 100;
 /// When the ledger or the stock cannot be reached.
 pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<Utf8Bytes>, Problem> {
     let orders = app.ledger.orders_of(customer, ORDERS_MAX).await?;
-    for order in orders.iter().filter(|order| !order.state.is_final()) {
-        app.progress.watch(&*app.ledger, &order.sale).await;
+    for order in &orders {
+        if !order.state.is_final() {
+            app.progress.watch(&*app.ledger, &order.sale).await;
+        }
         app.hub.expect(order);
     }
     let holds = app.stock.holds_of(customer).await?;
