@@ -15,5 +15,6 @@ mod queue;
 mod rooms;
 mod sandbox;
 mod sdk;
+mod simulation;
 mod stock;
 mod webhooks;

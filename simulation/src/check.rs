@@ -38,7 +38,9 @@ impl Shop {
                 check_history(order, seen)
             })?;
             let unknown = by_order.iter().find(|(id, _)| !all.iter().any(|order| order.id == **id));
-            holds(unknown.is_none(), unknown.map(|(id, _)| *id), || "Stripe was asked to charge an unknown order".into())
+            holds(unknown.is_none(), unknown.map(|(id, _)| *id), || {
+                "Stripe was asked to charge an unknown order".into()
+            })
         });
         let found = found.and_then(|()| self.check_limits(&all));
         if let Err((about, what)) = found {
@@ -119,7 +121,9 @@ impl Shop {
     pub(crate) fn check_told(&self, tab: &Tab, id: Uuid, version: i64, state: &str) {
         let about = Some(id);
         let order = self.ledger.order(id).now_or_never().and_then(Result::ok).flatten();
-        let Some(order) = order else { return self.scene.broken(about, "a page is told of an order that is not there") };
+        let Some(order) = order else {
+            return self.scene.broken(about, "a page is told of an order that is not there");
+        };
         if order.customer != tab.customer {
             return self.scene.broken(about, format!("{} is told of somebody else's order", tab.name));
         }
@@ -165,7 +169,8 @@ impl Shop {
             let should = if order.state == State::Paid { order.amount - order.refunded } else { 0 };
             holds(has == should && order.refunding == 0, Some(order.id), || {
                 let rows = self.ledger.refunds_of(order.id).now_or_never().and_then(Result::ok).unwrap_or_default();
-                let owed = rows.iter().filter(|row| matches!(row.state, RefundState::Owed | RefundState::Pending)).count();
+                let owed =
+                    rows.iter().filter(|row| matches!(row.state, RefundState::Owed | RefundState::Pending)).count();
                 format!("Stripe has {has} of it, the ledger says {should} ({}, {owed} refunds under way)", order.state)
             })?;
             (at_stripe, in_ledger) = (at_stripe + has, in_ledger + should);
@@ -193,8 +198,9 @@ impl Shop {
         let Some(levels) = self.levels() else { return Err((None, "the stock does not know the sale".into())) };
         for (tier, capacity) in &*self.scene.capacity.lock() {
             let of = |paid: bool| {
-                let counts = |order: &&Order| !matches!(order.state, State::Expired | State::Canceled)
-                    && (order.state == State::Paid) == paid;
+                let counts = |order: &&Order| {
+                    !matches!(order.state, State::Expired | State::Canceled) && (order.state == State::Paid) == paid
+                };
                 all.iter().filter(counts).map(|order| units(order, tier)).sum::<u32>()
             };
             let should = (*capacity, of(true) - self.returned(tier).min(of(true)), of(false));

@@ -37,18 +37,28 @@ trait Broken {
     fn broken() -> Self;
 }
 
-const FATES: [(Fault, u64); 5] = [
-    (Fault::CallLost, 16),
-    (Fault::AnswerLost, 16),
-    (Fault::Slow, 12),
-    (Fault::Killed, 3),
-    (Fault::LandsLate, 8),
-];
+const FATES: [(Fault, u64); 5] =
+    [(Fault::CallLost, 16), (Fault::AnswerLost, 16), (Fault::Slow, 12), (Fault::Killed, 3), (Fault::LandsLate, 8)];
 
 /// Calls after which something else may hold than before.
 const CHANGES: [&str; 17] = [
-    "accept", "claim", "apply", "control", "request_refund", "record_refund", "see_refund", "begin_epoch", "reserve",
-    "pin", "unpin", "free", "free_orphan", "settle", "expire", "set_returned", "rebuild",
+    "accept",
+    "claim",
+    "apply",
+    "control",
+    "request_refund",
+    "record_refund",
+    "see_refund",
+    "begin_epoch",
+    "reserve",
+    "pin",
+    "unpin",
+    "free",
+    "free_orphan",
+    "settle",
+    "expire",
+    "set_returned",
+    "rebuild",
 ];
 
 impl<P: ?Sized> Edge<P> {

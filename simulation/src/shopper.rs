@@ -133,8 +133,20 @@ impl Shopper {
     }
 
     fn any_card(&self) -> String {
-        self.card(&["visa", "visa", "visa", "visa", "visa", "declined", "declined", "action", "action", "processing",
-            "used", "blank"])
+        self.card(&[
+            "visa",
+            "visa",
+            "visa",
+            "visa",
+            "visa",
+            "declined",
+            "declined",
+            "action",
+            "action",
+            "processing",
+            "used",
+            "blank",
+        ])
     }
 
     /// Chooses, and takes a hold or goes straight to paying.
@@ -174,7 +186,8 @@ impl Shopper {
             }
             1 => {
                 let path = format!("/api/holds/{}", wish.hold.unwrap_or_default());
-                let call = Call { method: "DELETE", ..Call::post(path, Some(&self.token), &json!({}), Some(wish.order)) };
+                let call =
+                    Call { method: "DELETE", ..Call::post(path, Some(&self.token), &json!({}), Some(wish.order)) };
                 self.ask(call).await;
                 None
             }
@@ -286,7 +299,8 @@ impl Shopper {
             self.shop.scene.broken(Some(wish.order), "a page that should open the bank's window has no client secret");
         }
         let of_order = |intents: &std::collections::BTreeMap<String, crate::stripe::Intent>| {
-            let mine = intents.values().rev().find(|intent| intent.order == wish.order && intent.status == Status::Action);
+            let mine =
+                intents.values().rev().find(|intent| intent.order == wish.order && intent.status == Status::Action);
             mine.map(|intent| (intent.id.clone(), intent.challenge))
         };
         let Some((intent, challenge)) = self.shop.stripe.look(of_order) else {

@@ -111,7 +111,16 @@ pub(crate) enum Step {
 
 impl Stage {
     pub(crate) fn new(seeded: Seeded, dice: Arc<Dice>, cues: Arc<Cues>) -> Self {
-        Self { seeded, dice, cues, tasks: Vec::new(), stalled: BTreeMap::new(), steps: 0, ready: Vec::new(), died: Vec::new() }
+        Self {
+            seeded,
+            dice,
+            cues,
+            tasks: Vec::new(),
+            stalled: BTreeMap::new(),
+            steps: 0,
+            ready: Vec::new(),
+            died: Vec::new(),
+        }
     }
 
     fn now(&self) -> Duration {

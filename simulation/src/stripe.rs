@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::chance::Fault;
 use crate::scene::Scene;
 
-pub(crate) use books::{Intent, Status};
 use books::{Books, Reply};
+pub(crate) use books::{Intent, Status};
 
 /// Stripe forgets keys after this long.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
@@ -115,7 +115,9 @@ impl Stripe {
     /// Somebody gives a part of a payment back in the dashboard.
     pub(crate) fn refund_by_hand(&self, intent: &str, amount: i64) {
         let mut books = self.books.lock();
-        if let Refunded::Succeeded { refund, .. } | Refunded::Pending { refund, .. } = books.refund(intent, amount, None) {
+        if let Refunded::Succeeded { refund, .. } | Refunded::Pending { refund, .. } =
+            books.refund(intent, amount, None)
+        {
             self.tell_of_refund(&mut books, "refund.created", &refund);
         }
         self.scene.has_changed();

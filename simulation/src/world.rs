@@ -47,6 +47,9 @@ pub struct Ended {
     pub story: Vec<Told>,
 }
 
+/// Who came again at the end: the tier, how many, and whether they got them.
+type Late = (&'static str, u32, bool);
+
 struct World {
     shop: Arc<Shop>,
     crowd: Arc<Crowd>,
@@ -54,8 +57,7 @@ struct World {
     seen: Seen,
     /// Shoppers who have not gone yet.
     busy: Arc<AtomicUsize>,
-    /// Those who came again at the end: the tier, how many, and whether they got them.
-    late: Arc<parking_lot::Mutex<Vec<(&'static str, u32, bool)>>>,
+    late: Arc<parking_lot::Mutex<Vec<Late>>>,
 }
 
 /// Plays a seed to its end. `twist` may make a part worse than it is.

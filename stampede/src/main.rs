@@ -19,12 +19,16 @@ use shared::process::{self, until_told};
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = match Cli::parse().command() {
+        // Made-up worlds need neither settings nor a runtime of this one.
+        Command::Simulate(asked) => return simulate::run(&asked),
+        command => command,
+    };
     let (settings, runtime) = match (process::settings("stampede"), process::runtime("stampede")) {
         (Ok(settings), Ok(runtime)) => (settings, runtime),
         (Err(code), _) | (_, Err(code)) => return code,
     };
-    match runtime.block_on(run(cli.command(), settings)) {
+    match runtime.block_on(run(command, settings)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("stampede: {error:#}");

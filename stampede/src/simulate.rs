@@ -39,7 +39,8 @@ pub(crate) struct Simulate {
 pub(crate) fn run(asked: &Simulate) -> ExitCode {
     let first = asked.seed.unwrap_or_else(|| Env::system().random_u64() % SEEDS_BELOW);
     let count = asked.seeds.unwrap_or(if asked.seed.is_some() { 1 } else { 1_000 });
-    let threads = asked.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads =
+        asked.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     // Drawn on a terminal only.
     let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} seeds  {per_sec}  {eta} left{msg}") {
@@ -133,7 +134,8 @@ fn data(first: u64, count: u64, summary: &Summary, took: Duration, smaller: Opti
         .iter()
         .map(|(seed, breach)| json!({"seed": seed, "what": breach.what, "order": breach.about}))
         .collect();
-    let told = |told: &Told| json!({"at_ms": told.at.as_millis(), "who": told.who, "what": told.what, "order": told.about});
+    let told =
+        |told: &Told| json!({"at_ms": told.at.as_millis(), "who": told.who, "what": told.what, "order": told.about});
     let story: Option<Vec<Value>> = smaller.map(|smaller| smaller.ended.story.iter().map(told).collect());
     json!({
         "first_seed": first, "seeds_asked": count, "seeds": summary.seeds, "took_ms": took.as_millis(),

@@ -182,3 +182,6 @@ async fn tell_stock(app: App) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

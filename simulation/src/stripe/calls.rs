@@ -56,16 +56,10 @@ impl Calls for Stripe {
             return Found::Unknown { reason: answer.as_str().into() };
         }
         let books = self.books.lock();
-        let of_order = |intent: &&super::Intent| {
-            intent.order == order && (created_from..=created_to).contains(&intent.created)
-        };
-        let found: Vec<(String, Answer)> = books
-            .intents
-            .values()
-            .rev()
-            .filter(of_order)
-            .map(|intent| (intent.id.clone(), intent.answer()))
-            .collect();
+        let of_order =
+            |intent: &&super::Intent| intent.order == order && (created_from..=created_to).contains(&intent.created);
+        let found: Vec<(String, Answer)> =
+            books.intents.values().rev().filter(of_order).map(|intent| (intent.id.clone(), intent.answer())).collect();
         if found.is_empty() { Found::None } else { Found::Intents(found) }
     }
 
@@ -73,7 +67,8 @@ impl Calls for Stripe {
         let NewRefund { payment_intent, amount, name, order } = refund;
         let act = |books: &mut super::Books| {
             let made = books.refund(payment_intent, amount, Some(name));
-            self.scene.tell_as(Some(order), || ("Stripe".into(), format!("is asked for a refund of {amount}: {made:?}")));
+            self.scene
+                .tell_as(Some(order), || ("Stripe".into(), format!("is asked for a refund of {amount}: {made:?}")));
             if let Refunded::Succeeded { refund, .. } | Refunded::Pending { refund, .. } = &made {
                 self.tell_of_refund(books, "refund.created", refund);
             }

@@ -1,0 +1,136 @@
+//! What a process tells its rooms when messages were lost on the way to it.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::Value;
+use shared::env::{Env, Seeded};
+use shared::ledger::book::Terms;
+use shared::ledger::memory::MemoryLedger;
+use shared::ledger::{Accept, Accepted, Change, Ledger as _, RefundRequest, RefundWhat};
+use shared::order::{Order, Outcome, StoredRequest};
+use shared::queue::memory::Memory;
+use shared::rooms::memory::MemoryRooms;
+use shared::sale::{PricedItem, Sale, Tier};
+use shared::stock::memory::MemoryStock;
+
+use super::compare;
+use crate::app::{App, Page, Parts};
+use crate::hub::{Connection, Hub};
+use crate::limits::Limits;
+use crate::snapshot;
+use crate::webhooks::Door;
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("nothing waits here")
+}
+
+fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
+    let ledger = Arc::new(MemoryLedger::new(env.clone(), Terms::default()));
+    let app = App::new(Parts {
+        env: env.clone(),
+        ledger: ledger.clone(),
+        stock: Arc::new(MemoryStock::new(env.clone())),
+        queue: Arc::new(Memory::new(env.clone(), shared::queue::QueueOptions::default())),
+        rooms: Arc::new(MemoryRooms::default()),
+        session_secret: vec![7; 32],
+        operator_key: None,
+        page: Page::of_stripe("pk_test_1".into()),
+        public_url: None,
+        webhooks: Door::new(Vec::new(), false),
+        limits: Limits::new(Vec::new(), false),
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+    });
+    (app, ledger)
+}
+
+fn paid_order(env: &Env, ledger: &MemoryLedger) -> Order {
+    let tier = Tier {
+        id: "std".into(),
+        name: "Standard".into(),
+        amount: 2_500,
+        capacity: 5,
+        max_per_customer: None,
+        opens_at: None,
+        closes_at: None,
+    };
+    let sale = Sale {
+        slug: "demo".into(),
+        name: "Demo".into(),
+        currency: "usd".parse().unwrap(),
+        opens_at: env.now(),
+        closes_at: None,
+        hold_ms: 60_000,
+        paused: false,
+        epoch: 0,
+        tiers: vec![tier],
+    };
+    now(ledger.create_sale(sale)).unwrap();
+    let accept = Accept {
+        order: env.uuid_v7(),
+        customer: env.uuid_v4(),
+        hold: env.uuid_v7(),
+        sale: "demo".into(),
+        epoch: Some(0),
+        items: vec![PricedItem { tier: "std".into(), quantity: 2, amount: 2_500 }],
+        currency: "usd".parse().unwrap(),
+        email: "a@example.com".into(),
+        name: "A. Shopper".into(),
+        token: "tok_visa".into(),
+        think_ms: 0,
+        accept_by: env.now(),
+    };
+    let Accepted::New(order) = now(ledger.accept(accept)).unwrap() else { panic!("not accepted") };
+    let request = |_: &Order, _: &_| {
+        Ok(StoredRequest { path: "/v1/payment_intents".into(), body: String::new(), version: "v".into() })
+    };
+    now(ledger.claim(order.id, 1, request)).unwrap();
+    let outcome = Outcome::Succeeded {
+        payment_intent: Some("pi_1".into()),
+        charge: Some("ch_1".into()),
+        amount: order.amount,
+        currency: order.currency,
+    };
+    let applied = now(ledger.apply(order.id, Change::Observed { attempt: 1, outcome })).unwrap();
+    applied.order().cloned().unwrap()
+}
+
+/// What a connection was told since it was last asked.
+fn told(connection: &mut Connection) -> Vec<(i64, String)> {
+    let mut told = Vec::new();
+    while let Ok(frame) = connection.frames.try_recv() {
+        let frame: Value = serde_json::from_str(&frame).unwrap();
+        let order = &frame["order"];
+        told.push((order["version"].as_i64().unwrap(), order["state"].as_str().unwrap().to_owned()));
+    }
+    told
+}
+
+#[test]
+fn a_refund_that_a_gap_in_the_rooms_has_swallowed_is_told_all_the_same() {
+    let env = Seeded::new(260).env();
+    let (app, ledger) = shop(&env);
+    let order = paid_order(&env, &ledger);
+    let mut tab = Hub::join(&app, order.customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    now(snapshot::take(&app, order.customer, &[])).unwrap();
+    // An operator's refund at another door, and its message is lost on the way here.
+    let (request, what) = (env.uuid_v4(), RefundWhat::Amount(1_000));
+    let wish = RefundRequest { request, order: order.id, what, note: None, restock: false, by: "operator".into() };
+    now(ledger.request_refund(wish)).unwrap();
+    now(compare(app.clone()));
+    assert!(told(&mut tab).is_empty(), "nothing is expected of an order that is paid");
+    app.hub.has_missed();
+    now(compare(app.clone()));
+    assert_eq!(told(&mut tab), [(order.version + 1, "paid".to_owned())]);
+    // While the refund is under way its end is expected, gap or not.
+    let refund = now(ledger.refunds_of(order.id)).unwrap().remove(0);
+    let (state, stripe_id) = (shared::ledger::RefundState::Succeeded, Some("re_1".into()));
+    let news = shared::ledger::RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key: false };
+    now(ledger.record_refund(order.id, news)).unwrap();
+    now(compare(app.clone()));
+    assert_eq!(told(&mut tab), [(order.version + 2, "partially_refunded".to_owned())]);
+    app.hub.has_missed();
+    now(compare(app));
+    assert!(told(&mut tab).is_empty(), "and it is told once");
+}
