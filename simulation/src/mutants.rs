@@ -1,7 +1,7 @@
 //! Shops that are worse than ours, each in one way that the checker has to notice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::shop::Parts;
 
+/// Longer than any world lasts.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
 /// A mutant: what is wrong with it, and how it comes to be.
 pub(crate) type Mutant = (&'static str, fn(&mut Parts));
 
@@ -24,19 +27,16 @@ pub(crate) const MUTANTS: [Mutant; 8] = [
     ("a key changes on retry", |parts| parts.stripe = Worse::of(parts, How::NewKeys)),
     ("units are released before Stripe has said no", |parts| parts.stripe = Worse::of(parts, How::CancelsInWordsOnly)),
     ("the key of a refund changes on retry", |parts| parts.stripe = Worse::of(parts, How::NewRefundKeys)),
-    ("the stock believes settlements of old versions", |parts| {
-        let (stock, versions) = (parts.stock.clone(), AtomicI64::new(1 << 40));
-        parts.stock = Arc::new(Forgetful { stock, versions: Some(versions) });
-    }),
-    ("the stock does not free what was released", |parts| {
-        parts.stock = Arc::new(Forgetful { stock: parts.stock.clone(), versions: None });
+    ("nobody looks for drift between stock and ledger", |parts| parts.patience.drift = FOR_EVER),
+    ("the stock does not free what was released, and nobody looks for drift", |parts| {
+        parts.stock = Arc::new(Forgetful(parts.stock.clone()));
+        parts.patience.drift = FOR_EVER;
     }),
     ("messages are lost without a word, and nobody compares", |parts| {
         (parts.tells_of_gaps, parts.compares) = (false, false);
     }),
     ("what is owed is not queued again, and events are not read again", |parts| {
-        let for_ever = Duration::from_secs(1 << 32);
-        (parts.patience.owed, parts.patience.inbox) = (for_ever, for_ever);
+        (parts.patience.owed, parts.patience.inbox) = (FOR_EVER, FOR_EVER);
         parts.stripe = Worse::of(parts, How::ListsNothing);
     }),
 ];
@@ -113,67 +113,60 @@ impl Stripe for Worse {
     }
 }
 
-/// A stock that takes every settlement for the newest, or none that releases.
-struct Forgetful {
-    stock: Arc<dyn Stock>,
-    versions: Option<AtomicI64>,
-}
+/// A stock that forgets to free what was released.
+struct Forgetful(Arc<dyn Stock>);
 
 #[async_trait]
 impl Stock for Forgetful {
     async fn run_id(&self) -> Result<String, StockError> {
-        self.stock.run_id().await
+        self.0.run_id().await
     }
     async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StockError> {
-        self.stock.reserve(reserve).await
+        self.0.reserve(reserve).await
     }
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError> {
-        self.stock.pin(hold, order, customer).await
+        self.0.pin(hold, order, customer).await
     }
     async fn unpin(&self, sale: &str, hold: Uuid, order: Uuid) -> Result<(), StockError> {
-        self.stock.unpin(sale, hold, order).await
+        self.0.unpin(sale, hold, order).await
     }
     async fn free(&self, hold: Uuid, customer: Uuid) -> Result<Freed, StockError> {
-        self.stock.free(hold, customer).await
+        self.0.free(hold, customer).await
     }
     async fn free_orphan(&self, sale: &str, hold: Uuid, order: Uuid, age: Duration) -> Result<bool, StockError> {
-        self.stock.free_orphan(sale, hold, order, age).await
+        self.0.free_orphan(sale, hold, order, age).await
     }
     async fn settle(&self, settlement: Settlement) -> Result<(), StockError> {
-        match &self.versions {
-            Some(versions) => {
-                let version = versions.fetch_add(1, Ordering::Relaxed);
-                self.stock.settle(Settlement { version, ..settlement }).await
-            }
-            None if settlement.effect == StockEffect::Released => Ok(()),
-            None => self.stock.settle(settlement).await,
+        if settlement.effect == StockEffect::Released {
+            return Ok(());
         }
+        self.0.settle(settlement).await
     }
     async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError> {
-        self.stock.holds_of(customer).await
+        self.0.holds_of(customer).await
     }
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
-        self.stock.levels(sale).await
+        self.0.levels(sale).await
     }
     async fn expire(&self) -> Result<u64, StockError> {
-        self.stock.expire().await
+        self.0.expire().await
     }
     async fn pins_older_than(&self, age: Duration, most: usize) -> Result<Vec<LonePin>, StockError> {
-        self.stock.pins_older_than(age, most).await
+        self.0.pins_older_than(age, most).await
     }
     async fn set_capacity(&self, sale: &str, tier: &str, capacity: u32) -> Result<(), StockError> {
-        self.stock.set_capacity(sale, tier, capacity).await
+        self.0.set_capacity(sale, tier, capacity).await
     }
     async fn set_returned(&self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
-        self.stock.set_returned(sale, tier, units).await
+        self.0.set_returned(sale, tier, units).await
     }
     async fn epochs(&self, sales: &[String]) -> Result<Vec<Option<u64>>, StockError> {
-        self.stock.epochs(sales).await
+        self.0.epochs(sales).await
     }
     async fn begin_rebuild(&self, sale: &str) -> Result<bool, StockError> {
-        self.stock.begin_rebuild(sale).await
+        self.0.begin_rebuild(sale).await
     }
     async fn rebuild(&self, image: Image) -> Result<(), StockError> {
-        self.stock.rebuild(image).await
+        self.0.rebuild(image).await
     }
 }

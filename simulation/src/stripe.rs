@@ -169,7 +169,7 @@ impl Stripe {
             (Fault::StripeThrottled, 24),
             (Fault::StripeBroken, 12),
             (Fault::StripeBrokenDone, 12),
-            (Fault::StripeRefused, 3),
+            (Fault::StripeRefused, 8),
         ];
         let fault = self.scene.faults.first(&faults);
         if let Some(fault) = fault {

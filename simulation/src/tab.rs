@@ -111,7 +111,7 @@ impl Tab {
             if dice.below(4) == 0 {
                 shop.scene.sleep(shop.scene.faults.dice().between(0, 80)).await;
             }
-            if shop.scene.faults.happens(Fault::StreamCut, 16) {
+            if shop.scene.faults.happens(Fault::StreamCut, 48) {
                 shop.scene.fault(Who::World, Fault::StreamCut, None, &self.name);
                 return came;
             }

@@ -69,8 +69,11 @@ impl Subscription for Frail {
                 self.owes_word = true;
                 continue;
             }
-            if self.scene.faults.happens(Fault::Gap, 12) {
+            if self.scene.faults.happens(Fault::Gap, 48) {
                 self.scene.fault(self.who, Fault::Gap, None, "subscription");
+                // Until it is there again, nothing is heard.
+                self.scene.sleep(self.scene.faults.dice().between(20, 20_000)).await;
+                while self.inner.next().now_or_never().is_some() {}
                 self.owes_word = true;
                 continue;
             }
