@@ -62,5 +62,6 @@ fn a_story_is_made_smaller_and_still_fails() {
     let small = shrink::shrink_with(seed, twist).expect("it fails");
     assert!(small.ended.breach.is_some() && small.ended.story.len() < whole.story.len());
     let faults = |counts: &[(crate::Fault, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
-    assert!(faults(&small.ended.faults) <= 4, "{:?}", small.ended.faults);
+    let (few, many) = (faults(&small.ended.faults), faults(&whole.faults));
+    assert!(few <= 10 && few <= many, "{few} faults of {many}: {:?}", small.ended.faults);
 }

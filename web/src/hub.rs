@@ -198,23 +198,29 @@ impl Hub {
         self.missed.store(true, Ordering::Relaxed);
     }
 
-    /// Orders of live rooms to compare with the ledger: all of them when messages were lost, else the open ones.
+    /// Whose rooms are live and may have missed something; asking once is enough.
     #[must_use]
-    pub fn orders_in_doubt(&self) -> Vec<(Uuid, Known)> {
-        let missed = self.missed.swap(false, Ordering::Relaxed);
-        self.orders_that(|known| missed || !known.settled)
+    pub fn rooms_in_doubt(&self) -> Vec<Uuid> {
+        if !self.missed.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.rooms.iter().map(|room| *room.key()).collect()
+    }
+
+    /// Whether a live room was told of this order as it is, or of a later version.
+    #[must_use]
+    pub fn has_told(&self, order: &Order) -> bool {
+        let told = |room: &Room| room.orders.get(&order.id).is_some_and(|known| known.version >= order.version);
+        self.rooms.get(&order.customer).is_none_or(|room| told(&room))
     }
 
     /// Orders of live rooms of which more is expected.
     #[must_use]
     pub fn open_orders(&self) -> Vec<(Uuid, Known)> {
-        self.orders_that(|known| !known.settled)
-    }
-
-    fn orders_that(&self, are: impl Fn(&Known) -> bool) -> Vec<(Uuid, Known)> {
         let mut found = Vec::new();
         for room in &self.rooms {
-            found.extend(room.orders.iter().filter(|(_, known)| are(known)).map(|(id, known)| (*id, known.clone())));
+            let open = room.orders.iter().filter(|(_, known)| !known.settled);
+            found.extend(open.map(|(id, known)| (*id, known.clone())));
         }
         found
     }
