@@ -267,6 +267,6 @@ pub(crate) async fn tell_room(app: &App, order: &Order) {
 
 async fn accepted_answer(app: &App, order: &Order) -> Response {
     app.progress.watch(&*app.ledger, &order.sale).await;
-    app.hub.expect(order);
+    app.hub.expect(order, false);
     (StatusCode::ACCEPTED, Json(orders::view(app, order))).into_response()
 }

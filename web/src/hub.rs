@@ -187,9 +187,13 @@ impl Hub {
     }
 
     /// Remembers an order, so that its place can be told, and neither its end nor a refund can be missed.
-    pub fn expect(&self, order: &Order) {
+    ///
+    /// It was told to one: as the answer to a call, or in a snapshot. Unless nobody else is in the room, that says nothing
+    /// about the others; they are told when it is compared.
+    pub fn expect(&self, order: &Order, in_snapshot: bool) {
         if let Some(mut room) = self.rooms.get_mut(&order.customer) {
-            room.expect(order);
+            let all_know = in_snapshot && room.connections.len() == 1;
+            room.expect(order, all_know);
         }
     }
 
@@ -249,15 +253,19 @@ struct GlanceOrder {
 }
 
 impl Room {
-    fn expect(&mut self, order: &Order) {
+    fn expect(&mut self, order: &Order, all_know: bool) {
         let known = Known {
             customer: order.customer,
             sale: order.sale.clone(),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
-            version: order.version,
-            settled: order.state.is_final() && order.refunding == 0,
+            version: if all_know { order.version } else { 0 },
+            settled: all_know && order.state.is_final() && order.refunding == 0,
         };
-        self.remember(order.id, known);
+        if all_know {
+            self.remember(order.id, known);
+        } else {
+            self.orders.entry(order.id).or_insert(known);
+        }
     }
 
     /// Keeps what is known of orders true; one that another process accepted is heard of here first.

@@ -26,13 +26,13 @@ pub async fn send_due(ctx: &Context, most: u32) -> Result<u64, String> {
 }
 
 async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
-    let answer = match (&refund.stripe_id, refund.state) {
-        (Some(stripe_id), RefundState::Pending) => ctx.stripe.retrieve_refund(stripe_id).await,
+    let (answer, key) = match (&refund.stripe_id, refund.state) {
+        (Some(stripe_id), RefundState::Pending) => (ctx.stripe.retrieve_refund(stripe_id).await, None),
         _ => ask_for(ctx, refund).await?,
     };
     shared::crash::point("after_refund_answer");
     let answer = if is_overtaken(&answer) { when_overtaken(ctx, refund, answer).await? } else { answer };
-    let news = |state, stripe_id| RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key: false };
+    let news = |state, stripe_id| RefundNews { refund: refund.id, state, stripe_id, note: None, spent_key: None };
     let news = match answer {
         Refunded::Succeeded { refund, .. } => news(RefundState::Succeeded, Some(refund)),
         Refunded::Pending { refund, .. } => news(RefundState::Pending, Some(refund)),
@@ -47,7 +47,7 @@ async fn send(ctx: &Context, refund: &Refund) -> Result<bool, String> {
         },
         Refunded::NoBalance { reason } => {
             tracing::error!(order = %refund.order, reason, "the balance at Stripe is too small for a refund that is owed");
-            RefundNews { spends_key: true, ..news(RefundState::Owed, None) }
+            RefundNews { spent_key: key, ..news(RefundState::Owed, None) }
         }
         Refunded::Refused { reason, kind: Refusal::Configuration } => {
             tracing::error!(reason, "Stripe refuses our key: no refund can work until it is mended");
@@ -123,27 +123,29 @@ fn seen(payment_intent: &str, listed: ListedRefund) -> Option<SeenRefund> {
     })
 }
 
-/// Sends a refund under its key, unless that key can tell nothing any more.
-async fn ask_for(ctx: &Context, refund: &Refund) -> Result<Refunded, String> {
+/// Sends a refund under its key, unless that key can tell nothing any more; also the number of the key that answered.
+async fn ask_for(ctx: &Context, refund: &Refund) -> Result<(Refunded, Option<u32>), String> {
     let forgotten = ctx.ledger.now().since(refund.created_at) > RESEND_FOR;
     if forgotten && let Some(answer) = found(ctx, refund).await {
-        return Ok(answer);
+        return Ok((answer, None));
     }
+    let spent = refund.spent_keys;
     let Refund { payment_intent, amount, order, id: name, .. } = refund;
     let new = NewRefund { payment_intent, amount: *amount, order: *order, name: *name };
     let send = async |key: String| ctx.stripe.refund(new, &key).await;
     let answer = send(refund.idempotency_key()).await;
     if !matches!(answer, Refunded::Unknown { replayed: true, .. }) {
-        return Ok(answer);
+        return Ok((answer, Some(spent)));
     }
     if let Some(answer) = found(ctx, refund).await {
-        return Ok(answer);
+        return Ok((answer, None));
     }
     // It was not made: the next key is noted before it is used, so that a process which dies here loses none.
     let (id, state) = (refund.id, RefundState::Owed);
-    let news = RefundNews { refund: id, state, stripe_id: None, note: None, spends_key: true };
+    let news = RefundNews { refund: id, state, stripe_id: None, note: None, spent_key: Some(spent) };
     ctx.ledger.record_refund(refund.order, news).await.map_err(|error| error.to_string())?;
-    Ok(send(Refund { spent_keys: refund.spent_keys + 1, ..refund.clone() }.idempotency_key()).await)
+    let next = Refund { spent_keys: spent + 1, ..refund.clone() };
+    Ok((send(next.idempotency_key()).await, Some(next.spent_keys)))
 }
 
 /// What became of a refund that may have been made; `None` when it was not.

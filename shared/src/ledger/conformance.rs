@@ -221,7 +221,7 @@ impl World {
     /// Records what was learned of a refund.
     async fn tell(&self, order: Uuid, refund: Uuid, state: RefundState, stripe_id: Option<&str>) -> Applied {
         let stripe_id = stripe_id.map(str::to_owned);
-        let news = RefundNews { refund, state, stripe_id, note: None, spends_key: false };
+        let news = RefundNews { refund, state, stripe_id, note: None, spent_key: None };
         self.ledger.record_refund(order, news).await.unwrap()
     }
 

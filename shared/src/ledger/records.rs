@@ -202,8 +202,9 @@ pub struct RefundNews {
     pub stripe_id: Option<String>,
     /// Stripe's reason, in machine words.
     pub note: Option<String>,
-    /// An answer that moved no money is stored under the key: the next sending needs a new one.
-    pub spends_key: bool,
+    /// Under the key of this number (see [`Refund::spent_keys`]) an answer is stored that moved no money: the next sending
+    /// needs the next one. Old news of a key before it spends nothing: what is skipped could still be used by who is late.
+    pub spent_key: Option<u32>,
 }
 
 /// A refund of a payment as Stripe lists it, whoever made it.

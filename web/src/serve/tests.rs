@@ -127,7 +127,7 @@ fn a_refund_that_a_gap_in_the_rooms_has_swallowed_is_told_all_the_same() {
     // While the refund is under way its end is expected, gap or not.
     let refund = now(ledger.refunds_of(order.id)).unwrap().remove(0);
     let (state, stripe_id) = (shared::ledger::RefundState::Succeeded, Some("re_1".into()));
-    let news = shared::ledger::RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key: false };
+    let news = shared::ledger::RefundNews { refund: refund.id, state, stripe_id, note: None, spent_key: None };
     now(ledger.record_refund(order.id, news)).unwrap();
     now(compare(app.clone()));
     assert_eq!(told(&mut tab), [(order.version + 2, "partially_refunded".to_owned())]);

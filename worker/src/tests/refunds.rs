@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use shared::ledger::{Ledger as _, RefundAsked, RefundRequest, RefundState, RefundWhat};
+use shared::ledger::{Ledger as _, RefundAsked, RefundNews, RefundRequest, RefundState, RefundWhat};
 use shared::order::displayed_state;
 use uuid::Uuid;
 
@@ -99,6 +99,37 @@ fn with_an_empty_balance_a_refund_waits_and_is_done_later() {
         assert_eq!(w.told_state(&order), "refunded");
         assert_eq!(w.told(order.order).unwrap()["voided"].as_array().map(Vec::len), Some(1));
     }
+}
+
+#[test]
+fn two_workers_that_hear_of_an_empty_balance_at_once_skip_no_key_and_give_the_money_back_once() {
+    let (w, order) = paid();
+    let refund = ask(&w, &order, RefundWhat::Amount(1_000), false);
+    let sweeper = || {
+        let ctx = w.ctx.clone();
+        async move { crate::refunds::send_due(&ctx, 20).await }.boxed()
+    };
+    let stopped_at = |call, fate| {
+        w.faults.next(call, fate);
+        let mut sweep = sweeper();
+        assert!((&mut sweep).now_or_never().is_none());
+        sweep
+    };
+    w.stripe.balance(Balance::Refuses);
+    let hears_late = stopped_at("record_refund", Fate::StopsBefore);
+    now(sweeper()).unwrap();
+    let sends_late = stopped_at("refund", Fate::StopsBefore);
+    now(hears_late).unwrap();
+    w.stripe.balance(Balance::Enough);
+    w.pass_secs(30);
+    now(sweeper()).unwrap();
+    now(sends_late).unwrap();
+    assert_eq!((state(&w, &order), gone(&w, &order)), (RefundState::Succeeded, 1_000));
+    // That there is nothing left to refund, as an even later request would hear, does not undo what was done.
+    let (state_told, note) = (RefundState::Failed, Some("all of it had gone back on another way".into()));
+    let news = RefundNews { refund, state: state_told, stripe_id: None, note, spent_key: None };
+    now(w.ledger.record_refund(order.order, news)).unwrap();
+    assert_eq!(state(&w, &order), RefundState::Succeeded);
 }
 
 #[test]

@@ -106,7 +106,10 @@ impl Book {
             let news = RefundNews { state: RefundState::Failed, stripe_id: None, note, ..news.clone() };
             return self.record_refund(at, id, &news);
         }
+        // A request that was refused came to nothing by itself; what another one has moved is not undone by that.
+        let of_another = refund.stripe_id.is_some() && news.stripe_id != refund.stripe_id;
         let to = match (was, news.state) {
+            (_, RefundState::Failed) if of_another => return applied(order, false),
             (RefundState::Owed, to) => to,
             (RefundState::Pending, RefundState::Owed) => RefundState::Pending,
             (RefundState::Pending, to) => to,
@@ -116,8 +119,9 @@ impl Book {
         };
         refund.state = to;
         refund.stripe_id = news.stripe_id.clone().or(refund.stripe_id);
-        refund.spent_keys += u32::from(news.spends_key);
-        refund.ask_at = next_look(&refund, at.now, news.spends_key);
+        let spends_key = news.spent_key == Some(refund.spent_keys);
+        refund.spent_keys += u32::from(spends_key);
+        refund.ask_at = next_look(&refund, at.now, spends_key);
         self.put_refund(refund.clone());
         if was == to {
             return applied(order, false);
@@ -145,7 +149,7 @@ impl Book {
         }
         let Some(known) = known_as(&of_it, seen) else { return self.made_elsewhere(at, order, seen) };
         let (stripe_id, note) = (Some(seen.stripe_id.clone()), seen.note.clone());
-        self.record_refund(at, id, &RefundNews { refund: known, state: seen.state, stripe_id, note, spends_key: false })
+        self.record_refund(at, id, &RefundNews { refund: known, state: seen.state, stripe_id, note, spent_key: None })
     }
 
     fn made_elsewhere(&mut self, at: Moment<'_>, order: Order, seen: &SeenRefund) -> Applied {

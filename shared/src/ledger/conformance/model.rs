@@ -143,9 +143,9 @@ async fn tell_of_refund(ledger: &dyn Ledger, order: Uuid, how: u8) -> String {
     let place = usize::from(how / 4) % refunds.len().max(1);
     let Some(refund) = refunds.get(place) else { return "none".into() };
     let state = RefundState::ALL[usize::from(how % 4)];
-    let spends_key = how.is_multiple_of(5);
+    let spent_key = how.is_multiple_of(5).then_some(refund.spent_keys);
     let stripe_id = Some(format!("re_{order}_{place}"));
-    let news = RefundNews { refund: refund.id, state, stripe_id, note: None, spends_key };
+    let news = RefundNews { refund: refund.id, state, stripe_id, note: None, spent_key };
     said_of_apply(ledger.record_refund(order, news).await.unwrap())
 }
 

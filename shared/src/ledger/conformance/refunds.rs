@@ -143,7 +143,7 @@ pub(super) async fn a_refund_that_fails_frees_its_amount_and_its_tickets(w: Worl
         ("partially_refunded", 2_500, 1)
     );
     // And a bank may send back what had looked done.
-    w.tell(paid.id, second.id, RefundState::Failed, None).await;
+    w.tell(paid.id, second.id, RefundState::Failed, Some("re_2")).await;
     let order = w.stored(paid.id).await;
     assert_eq!((displayed_state(&order), order.refundable(), order.valid_tickets().count()), ("paid", 5_000, 2));
 }
@@ -193,10 +193,14 @@ pub(super) async fn a_pending_refund_is_asked_about_again_and_a_spent_key_is_not
     let (_, refund) = w.new_refund(&w.wish(paid.id, RefundWhat::All)).await;
     assert_eq!(w.ledger.due_refunds(10).await.unwrap(), std::slice::from_ref(&refund));
     let spent =
-        RefundNews { refund: refund.id, state: RefundState::Owed, stripe_id: None, note: None, spends_key: true };
-    w.ledger.record_refund(paid.id, spent).await.unwrap();
+        RefundNews { refund: refund.id, state: RefundState::Owed, stripe_id: None, note: None, spent_key: Some(0) };
+    w.ledger.record_refund(paid.id, spent.clone()).await.unwrap();
     let due = w.ledger.due_refunds(10).await.unwrap();
     assert_eq!(due[0].idempotency_key(), format!("refund-{}-1", refund.id));
+    // Another worker heard the same answer: it is one key all the same.
+    w.ledger.record_refund(paid.id, spent).await.unwrap();
+    let kept = w.ledger.refunds_of(paid.id).await.unwrap().remove(0);
+    assert_eq!(kept.idempotency_key(), format!("refund-{}-1", refund.id));
     w.tell(paid.id, refund.id, RefundState::Pending, Some("re_1")).await;
     assert_eq!(w.ledger.due_refunds(10).await.unwrap(), [], "not at once");
     let pending = w.ledger.refunds_of(paid.id).await.unwrap().remove(0);
