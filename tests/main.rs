@@ -16,5 +16,6 @@ mod redis_server;
 mod rooms;
 mod sandbox;
 mod sdk;
+mod simulation;
 mod stock;
 mod webhooks;

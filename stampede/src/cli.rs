@@ -11,6 +11,7 @@ use shared::sale::LatePolicy;
 
 use crate::admin::{Admin, NewRefund, NewSale, NewTier};
 use crate::sandbox;
+use crate::simulate::Simulate;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -32,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   stampede stock check spring
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
+  stampede simulate --seeds 1000
   stampede order show 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39
   stampede order refund 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39 --amount 1000 --reason 'late start'
 
@@ -69,6 +71,8 @@ pub(crate) enum Typed {
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
+    /// Plays the whole flow in made-up worlds in which everything goes wrong, and exits with 1 if a promise is broken
+    Simulate(Simulate),
 }
 
 /// Every command that prints data can print it as JSON.
@@ -288,6 +292,8 @@ pub(crate) enum Command {
     Sandbox,
     /// Something for a sandbox that runs.
     Control(sandbox::Request),
+    /// Worlds from seeds.
+    Simulate(Simulate),
     /// Migrations.
     Migrate,
     /// Something for the running process, or for the ledger.
@@ -313,6 +319,7 @@ impl Cli {
             Typed::Stripe(Stripe::Dismiss { payment_intent, output }) => {
                 admin(Admin::Dismiss { payment_intent }, output)
             }
+            Typed::Simulate(asked) => Command::Simulate(asked),
             Typed::Migrate => Command::Migrate,
             Typed::Sale(Sale::Create(new)) => {
                 let output = new.output;

@@ -8,6 +8,7 @@ mod control;
 mod embedded;
 mod report;
 mod sandbox;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -18,12 +19,16 @@ use shared::process::{self, until_told};
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = match Cli::parse().command() {
+        // Made-up worlds need neither settings nor a runtime of this one.
+        Command::Simulate(asked) => return simulate::run(&asked),
+        command => command,
+    };
     let (settings, runtime) = match (process::settings("stampede"), process::runtime("stampede")) {
         (Ok(settings), Ok(runtime)) => (settings, runtime),
         (Err(code), _) | (_, Err(code)) => return code,
     };
-    match runtime.block_on(run(cli.command(), settings)) {
+    match runtime.block_on(run(command, settings)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("stampede: {error:#}");
@@ -43,6 +48,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Web => web::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Worker => worker::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Control(request) => sandbox::send(&settings, &request).await,
+        Command::Simulate(asked) => Ok(simulate::run(&asked)),
         Command::Migrate => {
             embedded::migrate(&settings).await?;
             println!("The ledger is up to date.");

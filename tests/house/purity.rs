@@ -1,4 +1,4 @@
-//! Nothing in `shared` and `worker` asks the machine for the time, an id, a timer or a thread, adapters apart: it asks
+//! Nothing in `shared`, `worker` and `simulation` asks the machine for the time, an id, a timer or a thread, adapters apart: it asks
 //! the value it was given. That is what lets one seed replay a whole run.
 
 use super::expect_none;
@@ -44,7 +44,7 @@ fn covers(entry: &str, path: &str) -> bool {
 }
 
 fn files() -> Vec<(String, String)> {
-    [code_files("shared"), code_files("worker")].concat()
+    [code_files("shared"), code_files("worker"), code_files("simulation")].concat()
 }
 
 #[test]

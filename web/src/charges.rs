@@ -304,5 +304,5 @@ pub(crate) async fn tell_room(app: &App, order: &Order) {
 /// From now on its place in the queue can be told, and its end cannot be missed.
 async fn watch(app: &App, order: &Order) {
     app.progress.watch(&*app.ledger, &order.sale).await;
-    app.hub.expect(order);
+    app.hub.expect(order, false);
 }

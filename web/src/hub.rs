@@ -187,9 +187,13 @@ impl Hub {
     }
 
     /// Remembers an order, so that its place can be told, and neither its end nor a refund can be missed.
-    pub fn expect(&self, order: &Order) {
+    ///
+    /// It was told to one: as the answer to a call, or in a snapshot. Unless nobody else is in the room, that says nothing
+    /// about the others; they are told when it is compared.
+    pub fn expect(&self, order: &Order, in_snapshot: bool) {
         if let Some(mut room) = self.rooms.get_mut(&order.customer) {
-            room.expect(order);
+            let all_know = in_snapshot && room.connections.len() == 1;
+            room.expect(order, all_know);
         }
     }
 
@@ -198,23 +202,29 @@ impl Hub {
         self.missed.store(true, Ordering::Relaxed);
     }
 
-    /// Orders of live rooms to compare with the ledger: all of them when messages were lost, else the open ones.
+    /// Whose rooms are live and may have missed something; asking once is enough.
     #[must_use]
-    pub fn orders_in_doubt(&self) -> Vec<(Uuid, Known)> {
-        let missed = self.missed.swap(false, Ordering::Relaxed);
-        self.orders_that(|known| missed || !known.settled)
+    pub fn rooms_in_doubt(&self) -> Vec<Uuid> {
+        if !self.missed.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.rooms.iter().map(|room| *room.key()).collect()
+    }
+
+    /// Whether a live room was told of this order as it is, or of a later version.
+    #[must_use]
+    pub fn has_told(&self, order: &Order) -> bool {
+        let told = |room: &Room| room.orders.get(&order.id).is_some_and(|known| known.version >= order.version);
+        self.rooms.get(&order.customer).is_none_or(|room| told(&room))
     }
 
     /// Orders of live rooms of which more is expected.
     #[must_use]
     pub fn open_orders(&self) -> Vec<(Uuid, Known)> {
-        self.orders_that(|known| !known.settled)
-    }
-
-    fn orders_that(&self, are: impl Fn(&Known) -> bool) -> Vec<(Uuid, Known)> {
         let mut found = Vec::new();
         for room in &self.rooms {
-            found.extend(room.orders.iter().filter(|(_, known)| are(known)).map(|(id, known)| (*id, known.clone())));
+            let open = room.orders.iter().filter(|(_, known)| !known.settled);
+            found.extend(open.map(|(id, known)| (*id, known.clone())));
         }
         found
     }
@@ -243,15 +253,19 @@ struct GlanceOrder {
 }
 
 impl Room {
-    fn expect(&mut self, order: &Order) {
+    fn expect(&mut self, order: &Order, all_know: bool) {
         let known = Known {
             customer: order.customer,
             sale: order.sale.clone(),
             queue_number: order.state.is_in_queue().then_some(order.queue_number),
-            version: order.version,
-            settled: order.state.is_final() && order.refunding == 0,
+            version: if all_know { order.version } else { 0 },
+            settled: all_know && order.state.is_final() && order.refunding == 0,
         };
-        self.remember(order.id, known);
+        if all_know {
+            self.remember(order.id, known);
+        } else {
+            self.orders.entry(order.id).or_insert(known);
+        }
     }
 
     /// Keeps what is known of orders true; one that another process accepted is heard of here first.

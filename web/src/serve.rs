@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use shared::message::{Message, PlaceView};
+use shared::order::Order;
 use shared::rooms::Received;
 use shared::stock::{Levels, keeper};
 use tokio::net::TcpListener;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::{progress, router, sales};
+use crate::{progress, router, sales, snapshot};
 
 /// Stock messages of a sale leave at most this often.
 const STOCK_EVERY: Duration = Duration::from_millis(250);
@@ -85,21 +86,23 @@ async fn every<F: Future<Output = ()> + Send>(period: Duration, app: App, act: i
 }
 
 /// What is published reaches the rooms here. After a gap in the subscription, live rooms get what they may have missed.
-async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
+///
+/// Public, as the next two, for whoever runs the tasks of a process one by one.
+pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
     while let Some(received) = subscription.next().await {
         match received {
             Received::Message(envelope) => app.hub.deliver(&envelope),
             Received::Interrupted => {
                 metrics::counter!("rooms_interrupted_total").increment(1);
                 app.hub.has_missed();
-                compare(app.clone()).await;
+                compare_open(&app).await;
             }
         }
     }
 }
 
 /// Reads the sales again, and sees to it that the stock knows them.
-async fn refresh(app: App) {
+pub async fn refresh(app: App) {
     if let Err(error) = app.catalogue.refresh(&*app.ledger).await {
         tracing::warn!(%error, "the sales could not be read again");
     }
@@ -135,26 +138,40 @@ async fn tell_places(app: App) {
     }
 }
 
-/// Compares what live rooms were told with the ledger, in one query per thousand orders, and tells what they missed:
-/// of orders that are open, and after a gap of all, until that was done once.
-async fn compare(app: App) {
-    let mut open = app.hub.orders_in_doubt();
+/// Compares what live rooms were told with the ledger, and tells what they missed: of open orders always; after a gap of
+/// all, room by room, since an order may have come and ended meanwhile that nobody here has heard of.
+pub async fn compare(app: App) {
+    compare_open(&app).await;
+    let mut rooms = app.hub.rooms_in_doubt();
     // Always in the same order: what happens next should follow from what happened.
-    open.sort_by_key(|(id, _)| *id);
-    for part in open.chunks(1_000) {
-        let ids: Vec<uuid::Uuid> = part.iter().map(|(id, _)| *id).collect();
-        let orders = match app.ledger.orders(&ids).await {
-            Ok(orders) => orders,
+    rooms.sort_unstable();
+    for customer in rooms {
+        match app.ledger.orders_of(customer, snapshot::ORDERS_MAX).await {
+            Ok(orders) => tell_missed(&app, &orders),
             Err(error) => {
                 app.hub.has_missed();
-                return tracing::warn!(%error, "live rooms could not be compared with the ledger");
+                return tracing::warn!(%error, "a live room could not be compared with the ledger");
             }
-        };
-        let told: HashMap<_, _> = part.iter().map(|(id, open)| (*id, open.version)).collect();
-        for order in orders.iter().filter(|order| told.get(&order.id).is_none_or(|version| *version < order.version)) {
-            let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json();
-            app.hub.deliver(&shared::rooms::Envelope { room: order.customer, frame: frame.into() });
         }
+    }
+}
+
+/// Compares the orders of which more is expected, in one query per thousand.
+async fn compare_open(app: &App) {
+    let mut open: Vec<uuid::Uuid> = app.hub.open_orders().into_iter().map(|(id, _)| id).collect();
+    open.sort_unstable();
+    for ids in open.chunks(1_000) {
+        match app.ledger.orders(ids).await {
+            Ok(orders) => tell_missed(app, &orders),
+            Err(error) => return tracing::warn!(%error, "live rooms could not be compared with the ledger"),
+        }
+    }
+}
+
+fn tell_missed(app: &App, orders: &[Order]) {
+    for order in orders.iter().filter(|order| !app.hub.has_told(order)) {
+        let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json();
+        app.hub.deliver(&shared::rooms::Envelope { room: order.customer, frame: frame.into() });
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<U
         if !order.state.is_final() {
             app.progress.watch(&*app.ledger, &order.sale).await;
         }
-        app.hub.expect(order);
+        app.hub.expect(order, true);
     }
     let holds = app.stock.holds_of(customer).await?;
     let mut levels = BTreeMap::new();

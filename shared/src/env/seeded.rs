@@ -55,6 +55,16 @@ impl Seeded {
         }
     }
 
+    /// How long until the next sleeper wakes; none when nobody sleeps.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let mut state = self.0.lock();
+        // Who was dropped sleeps no longer.
+        state.sleepers.retain(|(_, wake)| !wake.is_canceled());
+        let elapsed = state.elapsed;
+        state.sleepers.iter().map(|(at, _)| at.saturating_sub(elapsed)).min()
+    }
+
     /// Sets the wall clock alone, forwards or backwards: what a bad time server does.
     pub fn jump_to(&self, now: Timestamp) {
         self.0.lock().now = now;

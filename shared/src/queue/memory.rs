@@ -29,9 +29,15 @@ impl Memory {
     pub fn new(env: Env, options: QueueOptions) -> Self {
         Self { env, options, store: Mutex::default() }
     }
+
+    /// What a server has that was restarted from a copy of now.
+    #[must_use]
+    pub fn restarted_from_now(&self) -> Self {
+        Self { env: self.env.clone(), options: self.options, store: Mutex::new(self.store.lock().clone()) }
+    }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Store {
     lines: HashMap<&'static str, Line>,
     /// The last id given; ids grow in the order of pushing.
@@ -41,7 +47,7 @@ struct Store {
 }
 
 /// One queue. Each job is in `jobs` and `ids`, and in the one index that its state names.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Line {
     jobs: HashMap<u64, Entry>,
     ids: HashMap<Arc<str>, u64>,
@@ -57,6 +63,7 @@ struct Line {
     changed: Arc<Notify>,
 }
 
+#[derive(Clone)]
 struct Entry {
     key: Arc<str>,
     payload: Vec<u8>,
@@ -66,6 +73,7 @@ struct Entry {
     state: State,
 }
 
+#[derive(Clone)]
 enum State {
     Waiting,
     Running { fence: u64, until: Duration },

@@ -32,6 +32,14 @@ impl MemoryStock {
         Self { env, run_id, state: Mutex::new(State::default()) }
     }
 
+    /// What a server shows that was restarted from a copy of now: it is another server, so that it knows no sale until it
+    /// is rebuilt, and has the holds of now nevertheless.
+    #[must_use]
+    pub fn restarted_from_now(&self) -> Self {
+        let run_id = self.env.uuid_v4().to_string();
+        Self { env: self.env.clone(), run_id, state: Mutex::new(self.state.lock().left_over()) }
+    }
+
     /// Does a thing with the state as it is now, deadlines applied.
     fn with<T>(&self, act: impl FnOnce(&mut State, Duration) -> T) -> Result<T, StockError> {
         let mut state = self.state.lock();

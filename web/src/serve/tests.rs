@@ -14,6 +14,7 @@ use shared::queue::memory::Memory;
 use shared::rooms::memory::MemoryRooms;
 use shared::sale::{PricedItem, Sale, Tier};
 use shared::stock::memory::MemoryStock;
+use uuid::Uuid;
 
 use super::compare;
 use crate::app::{App, Page, Parts};
@@ -45,7 +46,7 @@ fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
     (app, ledger)
 }
 
-fn paid_order(env: &Env, ledger: &MemoryLedger) -> Order {
+fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
     let tier = Tier {
         id: "std".into(),
         name: "Standard".into(),
@@ -70,7 +71,7 @@ fn paid_order(env: &Env, ledger: &MemoryLedger) -> Order {
     now(ledger.create_sale(sale)).unwrap();
     let accept = Accept {
         order: env.uuid_v7(),
-        customer: env.uuid_v4(),
+        customer,
         hold: env.uuid_v7(),
         sale: "demo".into(),
         epoch: Some(0),
@@ -112,7 +113,7 @@ fn told(connection: &mut Connection) -> Vec<(i64, String)> {
 fn a_refund_that_a_gap_in_the_rooms_has_swallowed_is_told_all_the_same() {
     let env = Seeded::new(260).env();
     let (app, ledger) = shop(&env);
-    let order = paid_order(&env, &ledger);
+    let order = paid_order(&env, &ledger, env.uuid_v4());
     let mut tab = Hub::join(&app, order.customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
     now(snapshot::take(&app, order.customer, &[])).unwrap();
     // An operator's refund at another door, and its message is lost on the way here.
@@ -134,4 +135,19 @@ fn a_refund_that_a_gap_in_the_rooms_has_swallowed_is_told_all_the_same() {
     app.hub.has_missed();
     now(compare(app));
     assert!(told(&mut tab).is_empty(), "and it is told once");
+}
+
+#[test]
+fn an_order_that_came_and_ended_within_a_gap_is_told_to_the_tab_at_the_other_door() {
+    let env = Seeded::new(2).env();
+    let (app, ledger) = shop(&env);
+    let customer = env.uuid_v4();
+    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    now(snapshot::take(&app, customer, &[])).unwrap();
+    let order = paid_order(&env, &ledger, customer);
+    now(compare(app.clone()));
+    assert!(told(&mut tab).is_empty(), "nobody here has heard of it");
+    app.hub.has_missed();
+    now(compare(app));
+    assert_eq!(told(&mut tab), [(order.version, "paid".to_owned())]);
 }

@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) pins: BTreeSet<(Duration, Uuid)>,
 }
 
+#[derive(Clone)]
 pub(super) struct Record {
     hold: Hold,
     stage: Stage,
@@ -47,6 +48,17 @@ enum Stage {
 }
 
 impl State {
+    /// What is left of it where no sale is known: the holds of orders.
+    pub(super) fn left_over(&self) -> Self {
+        let is_pin = |(_, id): &&(Duration, Uuid)| self.holds.contains_key(id);
+        let kept = |record: &Record| !matches!(record.stage, Stage::Thinking(_));
+        let holds: HashMap<Uuid, Record> =
+            self.holds.iter().filter(|(_, record)| kept(record)).map(|(id, record)| (*id, record.clone())).collect();
+        let deadlines = self.deadlines.iter().filter(|(_, id)| holds.contains_key(id)).copied().collect();
+        let pins = self.pins.iter().filter(is_pin).copied().collect();
+        Self { holds, deadlines, pins, ..Self::default() }
+    }
+
     pub(super) fn reserve(&mut self, now: Duration, reserve: Reserve) -> Reserved {
         if let Some(record) = self.known(reserve.hold) {
             let same = record.hold.customer == reserve.customer
