@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod documents;
+mod edge_cases;
 mod files;
 mod imports;
 mod invariants;

@@ -119,8 +119,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError>;
     /// Several orders; those that do not exist are left out.
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError>;
-    /// A customer's orders, the newest first, at most `most`.
-    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError>;
+    /// Customers' orders: of one after another, the newest first, at most `most` of each.
+    async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError>;
     /// One attempt.
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError>;
     /// Orders that something was left undone for, the oldest first, at most `most`.

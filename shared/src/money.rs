@@ -18,6 +18,33 @@ const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 /// No decimals in life, two on the wire.
 const ZERO_DECIMAL_SENT_WITH_TWO: [&str; 2] = ["isk", "ugx"];
 
+const MINIMUM_CHARGES: [(&str, i64); 24] = [
+    ("usd", 50),
+    ("aed", 200),
+    ("aud", 50),
+    ("bgn", 100),
+    ("brl", 50),
+    ("cad", 50),
+    ("chf", 50),
+    ("czk", 1_500),
+    ("dkk", 250),
+    ("eur", 50),
+    ("gbp", 30),
+    ("hkd", 400),
+    ("huf", 17_500),
+    ("inr", 50),
+    ("jpy", 50),
+    ("mxn", 1_000),
+    ("myr", 200),
+    ("nok", 300),
+    ("nzd", 50),
+    ("pln", 200),
+    ("ron", 200),
+    ("sek", 300),
+    ("sgd", 50),
+    ("thb", 1_000),
+];
+
 /// An ISO 4217 code in lower case, as Stripe writes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -38,6 +65,14 @@ impl Currency {
             code if THREE_DECIMAL.contains(&code) => 3,
             _ => 2,
         }
+    }
+
+    /// The least that a card can be charged, in minor units, for the currencies of Stripe's table
+    /// (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>); `None` of others, where it depends on the
+    /// currency that the account is settled in.
+    #[must_use]
+    pub fn minimum_charge(self) -> Option<i64> {
+        MINIMUM_CHARGES.iter().find(|(code, _)| *code == self.as_str()).map(|(_, least)| *least)
     }
 
     /// Amounts must be multiples of this many minor units.

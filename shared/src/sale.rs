@@ -293,6 +293,9 @@ impl Tier {
             return Err(format!("tier {id}: the price is not negative"));
         }
         Money::new(self.amount, currency).map_err(|e| format!("tier {id}: {e}"))?;
+        if let Some(least) = currency.minimum_charge().filter(|least| (1..*least).contains(&self.amount)) {
+            return Err(format!("tier {id}: a card is charged {least} minor units at least; or let it be free"));
+        }
         if self.capacity > MOST_CAPACITY {
             return Err(format!("tier {id}: the capacity is at most {MOST_CAPACITY}"));
         }
@@ -384,12 +387,13 @@ mod tests {
     fn a_sale_that_cannot_be_is_refused_with_a_sentence() {
         type Spoil = fn(&mut Sale);
         assert_eq!(sale().check(), Ok(()));
-        let spoils: [Spoil; 8] = [
+        let spoils: [Spoil; 9] = [
             |s| s.slug = "No Slug".into(),
             |s| s.name = " ".into(),
             |s| s.tiers.clear(),
             |s| s.tiers[1].id = "std".into(),
             |s| s.tiers[0].amount = -1,
+            |s| s.tiers[0].amount = 49,
             |s| s.tiers[0].capacity = MOST_CAPACITY + 1,
             |s| s.hold_ms = 1,
             |s| s.closes_at = Some(s.opens_at),

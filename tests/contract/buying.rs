@@ -112,6 +112,49 @@ async fn a_cart_of_several_tiers_is_taken_whole_or_not_at_all_and_the_missing_on
 }
 
 #[tokio::test]
+async fn whoever_is_told_sold_out_never_reaches_stripe() {
+    let shop = Shop::start(&[]).await;
+    shop.sale("last", 1, &[]).await;
+    let (one, two) = (shop.customer().await, shop.customer().await);
+    let ((first, a), (second, b)) =
+        futures::future::join(one.buy("last", 1, "pm_card_visa"), two.buy("last", 1, "pm_card_visa")).await;
+    let (winner, order, loser) = if a.0 == 202 { (one, first, b) } else { (two, second, a) };
+    assert_eq!((loser.0, &loser.1["code"]), (409, &"sold_out".into()));
+    winner.room(&[]).await.until(order, &["paid"]).await;
+    let asked = shop.sandbox_log().await;
+    let charges = asked.iter().filter(|line| line.contains("/v1/payment_intents")).count();
+    assert_eq!(charges, 1, "{asked:#?}");
+    shop.check("last").await;
+}
+
+#[tokio::test]
+async fn a_price_below_what_a_card_can_be_charged_is_refused_when_the_sale_is_made() {
+    let shop = Shop::start(&[]).await;
+    let made = shop
+        .cli(&[
+            "sale",
+            "create",
+            "--slug",
+            "cheap",
+            "--name",
+            "cheap",
+            "--currency",
+            "usd",
+            "--tier",
+            "std:Standard:49:5",
+        ])
+        .await;
+    assert!(!made.status.success());
+    let told = [made.stdout, made.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(told.contains("50 minor units"), "{told}");
+    shop.sale_of("cheap", &["--tier", "std:Standard:50:5"]).await;
+    let client = shop.customer().await;
+    let (order, (status, _)) = client.buy("cheap", 1, "pm_card_visa").await;
+    assert_eq!(status, 202);
+    client.room(&[]).await.until(order, &["paid"]).await;
+}
+
+#[tokio::test]
 async fn a_free_order_is_paid_without_asking_stripe() {
     let shop = Shop::start(&[]).await;
     shop.sale_of("free", &["--tier", "std:Guest list:0:5:1"]).await;

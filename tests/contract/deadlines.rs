@@ -103,3 +103,27 @@ async fn pages_get_durations_not_instants() {
         assert!(!welcome.to_string().contains(word), "{word} in {welcome}");
     }
 }
+
+#[tokio::test]
+async fn early_bird_prices_that_end_during_a_hold_are_honoured_until_the_holds_end_only() {
+    let shop = Shop::start(&[]).await;
+    shop.sale("early", 5, &["--hold-seconds", "10"]).await;
+    let (quick, slow) = (shop.customer().await, shop.customer().await);
+    let mut room = slow.room(&["early"]).await;
+    let (paid_in_time, (status, _)) = quick.hold("early", 1).await;
+    assert_eq!(status, 201);
+    let (too_late, (status, _)) = slow.hold("early", 1).await;
+    assert_eq!(status, 201);
+    shop.cli_json(&["sale", "close", "early"]).await;
+
+    let order = Uuid::new_v4();
+    assert_eq!(quick.post("/charges", &quick.payment(order, paid_in_time, "pm_card_visa")).await.0, 202);
+    let paid = quick.room(&[]).await.until(order, &["paid"]).await;
+    assert_eq!(paid["amount"], 2_500, "the price of the hold");
+    until_free(&mut room, 4).await;
+    let (status, refusal) = slow.post("/charges", &slow.payment(Uuid::new_v4(), too_late, "pm_card_visa")).await;
+    assert_eq!((status, &refusal["code"]), (409, &"hold_expired".into()));
+    let (_, (status, refusal)) = slow.hold("early", 1).await;
+    assert_eq!((status, &refusal["code"]), (409, &"not_open".into()), "and there is no other at that price");
+    shop.expect_single_charges(1).await;
+}

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalogue::Catalogue;
+use crate::gathered::Gathered;
 use crate::guard::Policy;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::operator::OperatorKey;
 use crate::progress::Progress;
 use crate::session::Signer;
+use crate::snapshot;
 use crate::webhooks::Door;
 
 /// How long an accept may take; a pin without an order is freed after twice this.
@@ -89,6 +91,8 @@ pub struct Inner {
     pub env: Env,
     /// The truth.
     pub ledger: SharedLedger,
+    /// Customers' orders, read for many at once.
+    pub orders: Gathered,
     /// The fast gate.
     pub stock: SharedStock,
     /// Where charge jobs go.
@@ -134,6 +138,7 @@ impl App {
             progress: Progress::new(parts.env.clone()),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
+            orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),
             ledger: parts.ledger,
             stock: parts.stock,
             queue: parts.queue,

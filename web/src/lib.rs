@@ -12,6 +12,7 @@ pub mod charges;
 pub mod checkout;
 pub mod connection;
 pub mod events;
+pub mod gathered;
 pub mod guard;
 pub mod health;
 pub mod holds;

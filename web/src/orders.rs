@@ -12,11 +12,10 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::session::Customer;
-use crate::snapshot::ORDERS_MAX;
 
 /// The customer's orders, the newest first.
 pub async fn list(State(app): State<App>, customer: Customer) -> Result<Response, Problem> {
-    let orders = app.ledger.orders_of(customer.id, ORDERS_MAX).await?;
+    let orders = app.orders.orders_of(customer.id).await?;
     let views: Vec<_> = orders.iter().map(|order| view(&app, order)).collect();
     Ok(private(json!({ "orders": views })))
 }

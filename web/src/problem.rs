@@ -225,6 +225,12 @@ impl From<shared::ledger::LedgerError> for Problem {
     }
 }
 
+impl From<std::sync::Arc<shared::ledger::LedgerError>> for Problem {
+    fn from(error: std::sync::Arc<shared::ledger::LedgerError>) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 impl From<shared::stock::StockError> for Problem {
     fn from(error: shared::stock::StockError) -> Self {
         Self::unavailable(&error)

@@ -18,7 +18,7 @@ pub const ORDERS_MAX: u32 = 100;
 /// # Errors
 /// When the ledger or the stock cannot be reached.
 pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<Utf8Bytes>, Problem> {
-    let orders = app.ledger.orders_of(customer, ORDERS_MAX).await?;
+    let orders = app.orders.orders_of(customer).await?;
     for order in &orders {
         if !order.state.is_final() {
             app.progress.watch(&*app.ledger, &order.sale).await;

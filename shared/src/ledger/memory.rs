@@ -115,10 +115,11 @@ impl Ledger for MemoryLedger {
         Ok(self.read(|store| ids.iter().filter_map(|id| store.book.orders.get(id).cloned()).collect()))
     }
 
-    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError> {
+    async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
         Ok(self.read(|store| {
-            let ids = store.by_customer.get(&customer).map(Vec::as_slice).unwrap_or_default();
-            ids.iter().rev().take(most as usize).filter_map(|id| store.book.orders.get(id).cloned()).collect()
+            let of = |customer| store.by_customer.get(customer).map(Vec::as_slice).unwrap_or_default();
+            let newest = |customer| of(customer).iter().rev().take(most as usize);
+            customers.iter().flat_map(newest).filter_map(|id| store.book.orders.get(id).cloned()).collect()
         }))
     }
 

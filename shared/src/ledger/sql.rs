@@ -203,8 +203,8 @@ impl Ledger for SqlLedger {
         Ok(found)
     }
 
-    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::orders_of(&self.readers, customer, most).await?)
+    async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
+        Ok(read::orders_of(&self.readers, customers, most).await?)
     }
 
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {

@@ -43,8 +43,8 @@ impl Ledger for Edge<dyn Ledger> {
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
         pass!(self.orders(ids))
     }
-    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError> {
-        pass!(self.orders_of(customer, most))
+    async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
+        pass!(self.orders_of(customers, most))
     }
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         pass!(self.attempt(order, number), about order)

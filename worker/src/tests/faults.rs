@@ -201,8 +201,8 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
         around!(self, orders(ids))
     }
-    async fn orders_of(&self, customer: Uuid, most: u32) -> Result<Vec<Order>, LedgerError> {
-        around!(self, orders_of(customer, most))
+    async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
+        around!(self, orders_of(customers, most))
     }
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         around!(self, attempt(order, number))

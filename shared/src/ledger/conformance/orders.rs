@@ -204,11 +204,19 @@ pub(super) async fn a_customers_orders_come_the_newest_first(w: World) {
         w.new_order(&Accept { customer, order: *order, ..w.purchase(1) }).await;
     }
     ids.reverse();
-    w.new_order(&w.purchase(1)).await;
-    let listed = w.ledger.orders_of(customer, 10).await.unwrap();
-    assert_eq!(listed.iter().map(|order| order.id).collect::<Vec<_>>(), ids);
-    assert_eq!(w.ledger.orders_of(customer, 2).await.unwrap().len(), 2);
-    assert_eq!(w.ledger.orders_of(Uuid::nil(), 10).await.unwrap(), []);
+    let other = w.purchase(1);
+    w.new_order(&other).await;
+    let listed = async |customers: &[Uuid], most| {
+        let orders = w.ledger.orders_of(customers, most).await.unwrap();
+        orders.iter().map(|order| order.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&[customer], 10).await, ids);
+    assert_eq!(listed(&[customer], 2).await, ids[..2]);
+    assert!(listed(&[Uuid::nil()], 10).await.is_empty());
+    assert!(listed(&[], 10).await.is_empty());
+    let both = [other.customer, Uuid::nil(), customer];
+    assert_eq!(listed(&both, 10).await, [&[other.order][..], &ids[..]].concat(), "customer by customer");
+    assert_eq!(listed(&both, 1).await, [other.order, ids[0]], "so many of each");
     let asked = [ids[2], Uuid::nil(), ids[0]];
     let found = w.ledger.orders(&asked).await.unwrap();
     assert_eq!(found.iter().map(|order| order.id).collect::<Vec<_>>(), [ids[2], ids[0]]);

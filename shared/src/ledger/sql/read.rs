@@ -77,14 +77,42 @@ pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Mode
     found.into_iter().map(whole).collect()
 }
 
-/// A customer's orders, the newest first.
-pub(super) async fn orders_of<C: ConnectionTrait>(db: &C, customer: Uuid, most: u32) -> Result<Vec<Order>, Failure> {
-    let select = orders::Entity::find()
-        .filter(orders::Column::Customer.eq(customer))
-        .order_by_desc(orders::Column::AcceptedAt)
-        .order_by_desc(orders::Column::Id)
-        .limit(u64::from(most));
-    assemble(db, select.all(db).await?).await
+/// Orders of a customer that most customers do not exceed.
+const FEW: u64 = 16;
+
+/// Customers' orders: of one after another, the newest first, at most `most` of each.
+pub(super) async fn orders_of<C: ConnectionTrait>(
+    db: &C,
+    customers: &[Uuid],
+    most: u32,
+) -> Result<Vec<Order>, Failure> {
+    let newest = |of_whom: Vec<Uuid>, limit: u64| {
+        orders::Entity::find()
+            .filter(orders::Column::Customer.is_in(statements::padded(of_whom)))
+            .order_by_desc(orders::Column::AcceptedAt)
+            .order_by_desc(orders::Column::Id)
+            .limit(limit)
+            .all(db)
+    };
+    let mut found = Vec::new();
+    for part in customers.chunks(MOST_IDS) {
+        // One statement for all, unless somebody has so many that others might go short.
+        let limit = if part.len() == 1 { u64::from(most) } else { FEW * part.len() as u64 };
+        let rows = newest(part.to_vec(), limit).await?;
+        if part.len() > 1 && rows.len() as u64 == limit {
+            for customer in part {
+                found.extend(newest(vec![*customer], u64::from(most)).await?);
+            }
+            continue;
+        }
+        let mut of: HashMap<Uuid, Vec<orders::Model>> = HashMap::new();
+        for row in rows {
+            of.entry(row.customer).or_default().push(row);
+        }
+        let theirs = part.iter().filter_map(|customer| of.remove(customer));
+        found.extend(theirs.flat_map(|rows| rows.into_iter().take(most as usize)));
+    }
+    assemble(db, found).await
 }
 
 /// Orders that something was left undone for, the oldest first.
