@@ -5,7 +5,7 @@
 //! so that what they get is never older than their question. A read is driven by everybody who waits for it, and so
 //! goes on when one of them leaves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -24,8 +24,8 @@ type Outcome = Result<Arc<HashMap<Uuid, Vec<Order>>>, Arc<LedgerError>>;
 
 /// A read that is to come, is under way, or was the last one.
 struct Read {
-    /// For whom; taken away when it begins.
-    customers: Arc<Mutex<Option<Vec<Uuid>>>>,
+    /// For whom, each once however many tabs they have; taken away when it begins.
+    customers: Arc<Mutex<Option<BTreeSet<Uuid>>>>,
     outcome: Shared<BoxFuture<'static, Outcome>>,
 }
 
@@ -65,11 +65,11 @@ impl Gathered {
         if let Some(read) = &*last
             && let Some(customers) = read.customers.lock().as_mut().filter(|customers| customers.len() < MOST)
         {
-            customers.push(customer);
+            customers.insert(customer);
             return read.outcome.clone();
         }
         let before = last.take().map(|read| read.outcome);
-        let customers = Arc::new(Mutex::new(Some(vec![customer])));
+        let customers = Arc::new(Mutex::new(Some(BTreeSet::from([customer]))));
         let outcome = read_after(before, self.ask.clone(), customers.clone()).boxed().shared();
         *last = Some(Read { customers, outcome: outcome.clone() });
         outcome
@@ -79,16 +79,13 @@ impl Gathered {
 async fn read_after(
     before: Option<Shared<BoxFuture<'static, Outcome>>>,
     ask: Ask,
-    customers: Arc<Mutex<Option<Vec<Uuid>>>>,
+    customers: Arc<Mutex<Option<BTreeSet<Uuid>>>>,
 ) -> Outcome {
     if let Some(before) = before {
         // What it came to is its own affair.
         let _ = before.await;
     }
-    let mut customers = customers.lock().take().unwrap_or_default();
-    // Two tabs are one customer; and always in the same order.
-    customers.sort_unstable();
-    customers.dedup();
+    let customers: Vec<Uuid> = customers.lock().take().unwrap_or_default().into_iter().collect();
     let mut found: HashMap<Uuid, Vec<Order>> = HashMap::new();
     for order in ask(customers).await? {
         found.entry(order.customer).or_default().push(order);
