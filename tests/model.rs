@@ -26,13 +26,13 @@ fn holds(name: &str) {
 }
 
 #[test]
-fn two_buyers_one_ticket_and_two_workers_come_to_an_end_in_every_order() {
-    holds("calm");
+fn two_buyers_of_one_ticket_come_to_an_end_in_every_order() {
+    holds("two buyers");
 }
 
 #[test]
-fn a_crash_anywhere_loses_nothing_and_charges_nobody_twice() {
-    holds("a crash anywhere");
+fn a_crash_anywhere_loses_neither_order_nor_ticket() {
+    holds("two buyers, a crash");
 }
 
 #[test]
@@ -41,8 +41,13 @@ fn a_gate_that_lets_everybody_through_sells_no_ticket_twice() {
 }
 
 #[test]
+fn one_of_two_workers_dies_anywhere_and_nobody_is_charged_twice() {
+    holds("two workers, a crash");
+}
+
+#[test]
 fn two_workers_with_one_job_charge_once() {
-    holds("a lease that lapses");
+    holds("two workers, one job");
 }
 
 #[test]
