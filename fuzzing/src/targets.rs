@@ -154,7 +154,7 @@ pub fn word(bytes: &[u8]) {
         assert!(hosted::origin(text).is_none() && text.len() <= shared::stripe::TOKEN_BYTES_MAX);
     }
     if is_slug(text) {
-        assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_'));
     }
     let key = email_key(text);
     assert!(email_key(&key).len() <= key.len(), "{key:?}");
