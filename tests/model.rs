@@ -61,7 +61,7 @@ fn finds(rules: Rules, name: &'static str) {
     let wanted = HasDiscoveries::AnyOf([name].into());
     let checker = rules.checker().finish_when(wanted).spawn_bfs().join();
     let path = checker.discovery(name).expect("a mistake that is not found");
-    println!("{name}:\n{}", properties::told(&path.into_actions()));
+    assert!(!path.into_actions().is_empty(), "a mistake takes a step");
 }
 
 #[test]
