@@ -10,6 +10,7 @@ mod crowd;
 mod fleet;
 mod house;
 mod ledger;
+mod model;
 mod postgres;
 mod queue;
 mod redis_server;

@@ -32,6 +32,8 @@ mod fixtures;
 mod http;
 mod intent;
 pub mod lists;
+#[cfg(feature = "conformance")]
+pub mod readings;
 mod request;
 pub mod session;
 pub mod webhook;

@@ -166,12 +166,17 @@ async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
 }
 
 fn is_ping(frame: &Frame) -> bool {
+    matches!(frame, Frame::Text(text) if says_ping(text))
+}
+
+/// Whether a client's text is the one thing that clients say.
+#[must_use]
+pub fn says_ping(text: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Said<'a> {
         #[serde(rename = "type")]
         kind: &'a str,
     }
-    let Frame::Text(text) = frame else { return false };
     serde_json::from_str::<Said<'_>>(text).is_ok_and(|said| said.kind == "ping")
 }
 

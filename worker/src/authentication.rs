@@ -13,8 +13,8 @@ use shared::queue::worker::JobInfo;
 use shared::queue::{Finish, NewJob, Pushed};
 use shared::stripe::Answer;
 
-use crate::checkout::{Payable, waits};
-use crate::create_charge::{Step, conclude, step};
+use crate::create_charge::conclude;
+use crate::decide::{Payable, Step, step, waits};
 use crate::{Context, cancel_key, later, settle};
 
 /// Orders that the sweep asks about in one round.

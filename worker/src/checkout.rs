@@ -3,34 +3,20 @@
 //! **One live payable per order.** What an earlier attempt could still be paid by is canceled at Stripe before a page is
 //! made, and a page is proved dead before another attempt begins: only [`Answer::SessionExpired`] says so.
 
-use shared::order::{Attempt, Order, Outcome, State};
+use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
-use shared::stripe::{Answer, Found, Refusal, StoredRequest, idempotency_key};
+use shared::stripe::{Answer, Refusal, StoredRequest, idempotency_key};
 
-use crate::create_charge::{LOOK_UP_WINDOW, Step, conclude, not_charged, step, succeeded, weight};
+use crate::create_charge::{LOOK_UP_WINDOW, conclude};
+use crate::decide::{Payable, Step, ended, found, step, succeeded};
 use crate::{Context, RESEND_FOR, cancel_key, later};
 
 /// A request for a page that is refused so long after its first sending is refused for its age: the time until which it
 /// asks the page to be open is too near.
 const STALE_AFTER: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
-/// What a buyer can pay by, as Stripe names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Payable<'a> {
-    /// A PaymentIntent (`pi_…`), paid on our page.
-    Intent(&'a str),
-    /// A Checkout Session (`cs_…`), paid on Stripe's.
-    Session(&'a str),
-}
-
-impl<'a> Payable<'a> {
-    /// What an order can be paid by now.
-    pub(crate) fn of(order: &'a Order) -> Option<Self> {
-        let session = order.session.as_deref().map(Payable::Session);
-        session.or(order.payment_intent.as_deref().map(Payable::Intent))
-    }
-
+impl Payable<'_> {
     /// Asks Stripe what it has become.
     pub(crate) async fn read(self, ctx: &Context) -> Answer {
         match self {
@@ -78,31 +64,12 @@ pub(crate) async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt
     }
     let first_sent = attempt.first_sent_at.unwrap_or(order.accepted_at);
     let (from, to) = (first_sent.minus(LOOK_UP_WINDOW), first_sent.plus(RESEND_FOR));
-    match ctx.stripe.find_session(order.id, attempt.number, from, to).await {
-        Found::Unknown { reason } => Err(later(ctx, info, reason)),
-        Found::None => Ok(Outcome::Declined { payment_intent: None, decline: not_charged() }),
-        Found::Intents(sessions) => match sessions.into_iter().map(|(_, answer)| answer).min_by_key(weight) {
-            Some(answer) => conclude(ctx, info, order, step(order, answer)).await,
-            None => Err(later(ctx, info, "an empty list of pages")),
-        },
-    }
+    let sessions = ctx.stripe.find_session(order.id, attempt.number, from, to).await;
+    conclude(ctx, info, order, found(order, sessions)).await
 }
 
 /// Ends an order's page; `None` when Stripe has not said yet what has become of it.
 pub(crate) async fn end(ctx: &Context, order: &Order, session: &str) -> Option<Outcome> {
-    match ctx.stripe.expire_session(session, &cancel_key(ctx, session)).await {
-        Answer::SessionExpired { .. } => Some(Outcome::Canceled { payment_intent: None }),
-        Answer::Succeeded(payment) => Some(succeeded(order, payment)),
-        Answer::Processing { payment_intent } => Some(Outcome::Processing { payment_intent }),
-        other => {
-            tracing::warn!(order = %order.id, answer = other.as_str(), "its page is not ended yet");
-            None
-        }
-    }
-}
-
-/// Whether an order's current attempt waits for its buyer, and by what it can be paid.
-pub(crate) fn waits(order: &Order, attempt: u32) -> Option<Payable<'_>> {
-    let is_current = order.state == State::RequiresAction && order.attempt == attempt;
-    Payable::of(order).filter(|_| is_current)
+    let answer = ctx.stripe.expire_session(session, &cancel_key(ctx, session)).await;
+    ended(order, Payable::Session(session), answer)
 }

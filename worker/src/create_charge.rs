@@ -5,38 +5,21 @@
 
 use std::time::Duration;
 
-use shared::decline::{Decline, DeclineClass};
 use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::Claimed;
-use shared::order::{Attempt, Order, Outcome, State};
+use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
 use shared::sale::Sale;
-use shared::stripe::{
-    Answer, ChargeRequest, Found, Payment, Refusal, StoredRequest, idempotency_key, prepare as encode, session,
-};
+use shared::stripe::{ChargeRequest, StoredRequest, idempotency_key, prepare as encode, session};
 
+use crate::decide::{Step, called_off, found, is_seen_after, step};
 use crate::{Context, RESEND_FOR, cancel_key, checkout, later, settle};
 
 /// How long a job waits for its share of the budget before it gives its place to others.
 const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
 /// How far around the first sending a lost payment is looked for.
 pub(crate) const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
-/// A wrong key makes every charge fail: try again this much later, loudly.
-pub(crate) const CONFIGURATION_PAUSE: Duration = Duration::from_secs(30);
-
-/// What an answer asks for.
-pub(crate) enum Step {
-    /// Settle this.
-    Settle(Outcome),
-    /// Send the same again.
-    Again { after: Option<Duration>, reason: String },
-    /// It may be paid and should not be: it has to be canceled, and is then told as this decline.
-    CallOff { payment_intent: String, decline: Decline },
-    /// Sending again would tell nothing new: look the payment up.
-    LookUp,
-}
-
 /// Charges an attempt of an order.
 pub async fn create_charge(ctx: Context, job: CreateCharge, info: JobInfo) -> Finish {
     let CreateCharge::V1 { order: id, attempt: number } = job;
@@ -114,61 +97,7 @@ pub(crate) async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked:
         Step::LookUp => return Err(later(ctx, info, "nothing could be looked up")),
     };
     let canceled = ctx.stripe.cancel(&payment_intent, &cancel_key(ctx, &payment_intent)).await;
-    match step(order, canceled) {
-        Step::Settle(Outcome::Canceled { .. }) => Ok(Outcome::Declined { payment_intent: None, decline }),
-        Step::Settle(outcome) => Ok(outcome),
-        Step::Again { reason, .. } => Err(later(ctx, info, reason)),
-        Step::CallOff { .. } | Step::LookUp => Err(later(ctx, info, "not canceled yet")),
-    }
-}
-
-/// What Stripe's answer asks for (the table "What an answer means" of the API reference for errors,
-/// <https://docs.stripe.com/error-low-level>).
-pub(crate) fn step(order: &Order, answer: Answer) -> Step {
-    match answer {
-        Answer::Succeeded(payment) => Step::Settle(succeeded(order, payment)),
-        Answer::RequiresAction { payment_intent, client_secret } => {
-            Step::Settle(Outcome::RequiresAction { payment_intent, client_secret })
-        }
-        Answer::NotStarted { payment_intent } => Step::CallOff { payment_intent, decline: not_charged() },
-        Answer::Hosted { session, url } => Step::Settle(Outcome::Hosted { session, url }),
-        Answer::SessionExpired { .. } => Step::Settle(Outcome::Canceled { payment_intent: None }),
-        Answer::Processing { payment_intent } => Step::Settle(Outcome::Processing { payment_intent }),
-        // Refused before a card was tried: the PaymentIntent of an earlier attempt is still the order's.
-        Answer::Declined { payment_intent, decline } => {
-            let payment_intent = payment_intent.or_else(|| order.payment_intent.clone());
-            Step::Settle(Outcome::Declined { payment_intent, decline })
-        }
-        Answer::Canceled { payment_intent } => Step::Settle(Outcome::Canceled { payment_intent: Some(payment_intent) }),
-        Answer::Throttled { reason, after, .. } => Step::Again { after, reason },
-        Answer::Unknown { replayed: true, .. } => Step::LookUp,
-        Answer::Unknown { reason, replayed: false } => {
-            metrics::counter!("stripe_unknown_outcomes_total").increment(1);
-            Step::Again { after: None, reason }
-        }
-        Answer::Refused { reason, kind: Refusal::Configuration } => {
-            tracing::error!(reason, "Stripe refuses our key: no charge can work until it is mended");
-            Step::Again { after: Some(CONFIGURATION_PAUSE), reason }
-        }
-        Answer::Refused { reason, kind: Refusal::Idempotency } => {
-            tracing::error!(order = %order.id, reason, "a key was used with other parameters");
-            metrics::counter!("stripe_idempotency_errors_total").increment(1);
-            Step::LookUp
-        }
-        Answer::Refused { reason, kind: Refusal::Request } => Step::Settle(Outcome::Stuck { reason }),
-    }
-}
-
-pub(crate) fn succeeded(order: &Order, payment: Payment) -> Outcome {
-    match payment.currency.parse() {
-        Ok(currency) => Outcome::Succeeded {
-            payment_intent: Some(payment.payment_intent),
-            charge: Some(payment.charge),
-            amount: payment.amount,
-            currency,
-        },
-        Err(_) => Outcome::Stuck { reason: format!("Stripe took money in a currency unknown to order {}", order.id) },
-    }
+    called_off(order, canceled, decline).map_err(|reason| later(ctx, info, reason))
 }
 
 /// Asks Stripe what became of a payment, by its id, or else among all payments of the time.
@@ -182,36 +111,12 @@ async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt)
     }
     let first_sent = attempt.first_sent_at.unwrap_or(order.accepted_at);
     let (from, to) = (first_sent.minus(LOOK_UP_WINDOW), first_sent.plus(RESEND_FOR));
-    match ctx.stripe.find(order.id, from, to).await {
-        Found::Unknown { reason } => Err(later(ctx, info, reason)),
-        Found::None => Ok(Outcome::Declined { payment_intent: None, decline: not_charged() }),
-        Found::Intents(intents) => match intents.into_iter().map(|(_, answer)| answer).min_by_key(weight) {
-            Some(answer) => conclude(ctx, info, order, step(order, answer)).await,
-            None => Err(later(ctx, info, "an empty list of payments")),
-        },
-    }
-}
-
-/// Of several payments of one order, the one that decides: money first, then what may become money.
-pub(crate) fn weight(answer: &Answer) -> u8 {
-    match answer {
-        Answer::Succeeded(_) => 0,
-        Answer::Processing { .. } => 1,
-        Answer::Unknown { .. } | Answer::Throttled { .. } | Answer::Refused { .. } => 2,
-        Answer::RequiresAction { .. } | Answer::NotStarted { .. } | Answer::Hosted { .. } => 3,
-        Answer::Declined { .. } => 4,
-        Answer::Canceled { .. } | Answer::SessionExpired { .. } => 5,
-    }
-}
-
-/// Stripe has said that nothing was charged and nothing can be: the buyer may try again.
-pub(crate) fn not_charged() -> Decline {
-    Decline { class: DeclineClass::ProcessingError, may_retry: true, raw: None }
+    conclude(ctx, info, order, found(order, ctx.stripe.find(order.id, from, to).await)).await
 }
 
 /// There is nothing to send. If Stripe is still thinking about this attempt, ask what it came to, now and then.
 async fn see_after(ctx: &Context, info: JobInfo, order: &Order, number: u32) -> Finish {
-    if order.state != State::Charging || order.attempt != number {
+    if !is_seen_after(order, number) {
         // Whoever ended it may have died before telling.
         return settle::show(ctx, order).await.map_or_else(|error| later(ctx, info, error), |()| Finish::done());
     }

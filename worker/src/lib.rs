@@ -8,6 +8,7 @@ pub mod authentication;
 pub mod budget;
 mod checkout;
 pub mod create_charge;
+pub mod decide;
 pub mod process;
 pub mod process_response;
 pub mod refunds;

@@ -29,10 +29,9 @@ use shared::ledger::{Applied, Change, Left, Returned};
 use shared::order::{Order, Outcome, State};
 use shared::queue::{DeadJob, Job, NewJob, Pushed};
 use shared::stock::{LonePin, keeper};
-use shared::stripe::Answer;
 
-use crate::checkout::{self, Payable};
-use crate::{Context, authentication, cancel_key, refunds, settle, webhook};
+use crate::decide::{Payable, ended};
+use crate::{Context, authentication, cancel_key, checkout, refunds, settle, webhook};
 
 pub use agenda::{Agenda, Came};
 
@@ -318,19 +317,6 @@ async fn is_dead(ctx: &Context, key: &str) -> Result<bool, String> {
 }
 
 async fn cancel(ctx: &Context, order: &Order, payment_intent: &str) -> Option<Outcome> {
-    match ctx.stripe.cancel(payment_intent, &cancel_key(ctx, payment_intent)).await {
-        Answer::Canceled { payment_intent } => Some(Outcome::Canceled { payment_intent: Some(payment_intent) }),
-        Answer::Processing { payment_intent } => Some(Outcome::Processing { payment_intent }),
-        Answer::Succeeded(payment) => Some(Outcome::Succeeded {
-            payment_intent: Some(payment.payment_intent),
-            charge: Some(payment.charge),
-            amount: payment.amount,
-            currency: payment.currency.parse().ok()?,
-        }),
-        // Anything else says nothing final: the stock stays pinned, and this comes again.
-        other => {
-            tracing::warn!(order = %order.id, answer = ?other, "not closed yet");
-            None
-        }
-    }
+    let answer = ctx.stripe.cancel(payment_intent, &cancel_key(ctx, payment_intent)).await;
+    ended(order, Payable::Intent(payment_intent), answer)
 }

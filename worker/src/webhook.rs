@@ -11,23 +11,19 @@ use std::time::Duration;
 
 use shared::jobs::Webhook;
 use shared::ledger::{Change, InboxEvent, RefundState};
-use shared::order::{Attempt, AttemptState, Order, State};
+use shared::order::{Attempt, Order, State};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
+use shared::stripe::Answer;
 use shared::stripe::webhook::Event;
-use shared::stripe::{Answer, Payment, Refusal};
 use uuid::Uuid;
 
-use crate::checkout::Payable;
-use crate::create_charge::{CONFIGURATION_PAUSE, conclude, step, succeeded};
+use crate::create_charge::conclude;
+use crate::decide::{GRACE, Heard, Payable, heard, is_unanswered};
 use crate::{Context, later, refunds, settle};
 
-/// The answer to the request that caused an event is likely on its way: to ask about each would double the traffic.
-const GRACE: Duration = Duration::from_secs(1);
 /// An order is in the ledger before Stripe hears of it. One that is not there after this long will not come.
 const STRANGER_AFTER: Duration = Duration::from_secs(10 * 60);
-/// An unanswered request is looked up by whoever owes it; after this long nothing is added by waiting for it.
-const UNANSWERED_AFTER: Duration = Duration::from_secs(10 * 60);
 /// No event is tried for longer. Orders that are still open then are in the hands of the sweep and its look-ups.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -181,50 +177,29 @@ async fn ask(
     payable: Payable<'_>,
     age: Duration,
 ) -> Seen {
-    let unanswered = is_unanswered(order, attempt);
-    if unanswered && age < GRACE {
+    if is_unanswered(order, attempt) && age < GRACE {
         return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
     }
-    let outcome = match payable.read(ctx).await {
-        Answer::Succeeded(payment) if payment.order != Some(order.id) => return Seen::Odd("another_order"),
-        Answer::Succeeded(payment) => succeeded(order, Payment { order: Some(order.id), ..payment }),
-        Answer::Throttled { reason, after: Some(after), .. } => {
+    let step = match heard(order, attempt, payable, payable.read(ctx).await, age) {
+        Heard::Step(step) => step,
+        Heard::Nothing => {
+            // It may be what an event that was seen to before has settled: whoever did that may have died before telling.
+            let shown = settle::show(ctx, order).await;
+            return shown
+                .map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("changes_nothing"));
+        }
+        Heard::AnothersPayment => return Seen::Odd("another_order"),
+        Heard::Wait { after: Some(after), reason } => {
             return Seen::Wait(Finish::retry(after + ctx.env.jitter(after / 2), reason));
         }
-        Answer::Refused { reason, kind: Refusal::Configuration } => {
-            tracing::error!(reason, "Stripe refuses our key: no event can be used until it is mended");
-            return Seen::Wait(Finish::retry(CONFIGURATION_PAUSE, reason));
-        }
-        Answer::Throttled { reason, .. } | Answer::Unknown { reason, .. } | Answer::Refused { reason, .. } => {
-            return Seen::Wait(later(ctx, info, reason));
-        }
-        _ if unanswered && age < UNANSWERED_AFTER => {
-            return Seen::Wait(later(ctx, info, "an unanswered request is settled by its own answer"));
-        }
-        answer if speaks_of(order, attempt, payable) => match conclude(ctx, info, order, step(order, answer)).await {
-            Ok(outcome) => outcome,
-            Err(finish) => return Seen::Wait(finish),
-        },
-        _ => return Seen::Done("changes_nothing"),
+        Heard::Wait { after: None, reason } => return Seen::Wait(later(ctx, info, reason)),
+    };
+    let outcome = match conclude(ctx, info, order, step).await {
+        Ok(outcome) => outcome,
+        Err(finish) => return Seen::Wait(finish),
     };
     match settle::settle(ctx, order.id, Change::Observed { attempt: order.attempt, outcome }).await {
         Ok(_) => Seen::Done("settled"),
         Err(reason) => Seen::Wait(later(ctx, info, reason)),
     }
-}
-
-fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
-    order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
-}
-
-/// Whether what a PaymentIntent or a Checkout Session is, short of paid, can be what an order waits for.
-fn speaks_of(order: &Order, attempt: &Attempt, payable: Payable<'_>) -> bool {
-    // While Stripe is thinking only the attempt has it. What is tried on Stripe's page is told there, and ends with it.
-    let its_own = Payable::of(order).or(attempt.payment_intent.as_deref().map(Payable::Intent));
-    let waits = match order.state {
-        State::Charging | State::RequiresAction => attempt.state == AttemptState::Waiting,
-        State::Closing => true,
-        _ => false,
-    };
-    its_own == Some(payable) && waits
 }

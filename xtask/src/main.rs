@@ -35,6 +35,10 @@ enum Task {
     Test(TestArgs),
     /// Check form only: rustfmt, clippy and rustdoc, warnings denied.
     Check,
+    /// Walk through the worlds of the model checker in a release build, and print how large they are.
+    Model(Passed),
+    /// Feed everything that reads what others write, in a release build on every core: --inputs, --seed, --only, --at.
+    Fuzz(Passed),
 }
 
 #[derive(Args)]
@@ -46,6 +50,13 @@ struct TestArgs {
     filters: Vec<String>,
 }
 
+#[derive(Args)]
+struct Passed {
+    /// Handed on to the program.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
 /// Selects what is compiled, the same in every step. The crash points are compiled in, so that tests can kill a process
 /// at a named point; a release build has none.
 const EVERYTHING: [&str; 4] = ["--workspace", "--features", "stampede/crash-points", "--locked"];
@@ -54,6 +65,8 @@ fn main() -> ExitCode {
     let mut steps = Steps::begin();
     let outcome = match Cli::parse().command {
         Task::Check => check(&mut steps, true).map(|()| "form".to_owned()),
+        Task::Model(passed) => release(&mut steps, "model", &passed),
+        Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
     };
     steps.end(outcome)
@@ -70,6 +83,16 @@ fn check(steps: &mut Steps, docs: bool) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Builds a program of the workspace for speed, and runs it. Both such programs are built, so that they share everything.
+fn release(steps: &mut Steps, package: &'static str, passed: &Passed) -> Result<String> {
+    steps.step("build", || {
+        run(cargo().args(["build", "--release", "--locked", "--package", "model", "--package", "fuzzing"]))
+    })?;
+    let program = steps::target().join("release").join(package);
+    steps.step(package, || run(Command::new(program).args(&passed.arguments)))?;
+    Ok(package.to_owned())
 }
 
 fn test(steps: &mut Steps, args: &TestArgs) -> Result<String> {

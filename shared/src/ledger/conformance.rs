@@ -75,6 +75,8 @@ pub fn stories() -> Vec<Story> {
         records::what_is_owed_to_the_outside_stays_until_it_is_done,
         records::money_that_came_too_late_goes_back_once,
         hosted::stripes_page_is_known_while_it_can_be_paid,
+        hosted::what_was_tried_before_the_page_does_not_end_it,
+        hosted::an_earlier_payment_does_not_end_a_later_one,
         hosted::late_money_goes_by_the_sales_policy,
         refunds::a_refund_in_full_voids_the_tickets_and_is_shown_when_the_money_has_gone,
         refunds::parts_of_an_order_go_back_until_nothing_is_left,

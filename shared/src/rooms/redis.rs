@@ -148,8 +148,9 @@ impl Reader {
     }
 }
 
-/// A payload is the room's id in 16 bytes, then the frame.
-fn envelope(payload: &[u8]) -> Option<Envelope> {
+/// A payload is the room's id in 16 bytes, then the frame; `None` when it is no message of ours.
+#[must_use]
+pub fn envelope(payload: &[u8]) -> Option<Envelope> {
     let (room, frame) = payload.split_at_checked(16)?;
     let frame: Arc<str> = std::str::from_utf8(frame).ok()?.into();
     Some(Envelope { room: Uuid::from_slice(room).ok()?, frame })

@@ -122,6 +122,18 @@ fn page<T>(heard: &Result<Reply, NoReply>, read: fn(&Value) -> Option<T>) -> Res
     Ok(Page { items, next: last.filter(|_| more) })
 }
 
+/// A page of events, for [`super::readings`].
+#[cfg(feature = "conformance")]
+pub(super) fn read_events(heard: &Result<Reply, NoReply>) -> Result<Page<ListedEvent>, NotRead> {
+    page(heard, event)
+}
+
+/// A page of payments, for [`super::readings`].
+#[cfg(feature = "conformance")]
+pub(super) fn read_payments(heard: &Result<Reply, NoReply>) -> Result<Page<ListedPayment>, NotRead> {
+    page(heard, payment)
+}
+
 fn event(entry: &Value) -> Option<ListedEvent> {
     let body = entry.to_string();
     let event = super::webhook::Event::read(body.as_bytes())?;

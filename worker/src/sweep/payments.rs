@@ -17,7 +17,7 @@ use shared::stripe::{Answer, ListedPayment, Payment, Refusal};
 use uuid::Uuid;
 
 use super::Came;
-use crate::create_charge::succeeded;
+use crate::decide::succeeded;
 use crate::{Context, settle};
 
 const BOOKMARK: &str = "stripe_payments";

@@ -343,3 +343,23 @@ fn a_response_job_and_an_event_at_once_settle_once() {
     now(settle(&w.ctx, order.order, Change::Observed { attempt: 1, outcome })).unwrap();
     assert_eq!(w.state(&order), State::Paid);
 }
+
+#[test]
+fn a_worker_killed_between_what_an_event_told_and_the_stock_leaves_no_ticket_behind() {
+    let w = World::new(1);
+    let order = w.buy("tok_declined");
+    w.work();
+    w.pass_secs(901);
+    // Whoever closes it dies as well, so that the event alone tells that it can be paid no more.
+    w.faults.next("push", Fate::StopsBefore);
+    let _ = sweep::round(&w.ctx).now_or_never();
+    assert_eq!(w.state(&order), State::Closing);
+    hear(&w, CANCELED, &order);
+    w.pass_secs(1);
+    w.faults.next("settle", Fate::StopsBefore);
+    w.killed(Webhook::QUEUE);
+    assert_eq!((w.state(&order), w.counts()), (State::Expired, (0, 1, 0)));
+    w.pass_secs(31);
+    assert!(is_done(&w.heed()));
+    assert_eq!((w.counts(), w.told_state(&order).as_str()), ((1, 0, 0), "expired"));
+}

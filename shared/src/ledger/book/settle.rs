@@ -19,6 +19,9 @@ impl Book {
     /// Applies a change to an order.
     pub fn apply(&mut self, at: Moment<'_>, id: Uuid, change: &Change) -> Applied {
         let Some(order) = self.orders.get(&id).cloned() else { return Applied::Unknown };
+        if self.ends_another_payable(&order, change) {
+            return applied(order, false);
+        }
         let facts = facts(&order, change);
         let event = event(&order, change);
         let noted = self.note_attempt(&order, change);
@@ -35,6 +38,24 @@ impl Book {
             Verdict::PaidTwice => self.give_back(at, order, change, "paid_twice"),
             Verdict::Moves(to, duty) => applied(self.moves(at, order, change, to, duty), true),
         }
+    }
+
+    /// Whether an outcome says that a payment has come to nothing which is not what the order can be paid by now: an
+    /// earlier one, that was ended before Stripe's page was made or another payment tried. Whoever tells of it may have
+    /// read the order before that; here it is read with what else is known.
+    fn ends_another_payable(&self, order: &Order, change: &Change) -> bool {
+        let Change::Observed { outcome, .. } = change else { return false };
+        let (Outcome::Declined { payment_intent: Some(named), .. } | Outcome::Canceled { payment_intent: Some(named) }) =
+            outcome
+        else {
+            return false;
+        };
+        let attempt = self.attempts.get(&(order.id, order.attempt));
+        let page_is_being_made =
+            order.state == State::Charging && attempt.is_some_and(|attempt| attempt.return_to().is_some());
+        order.session.is_some()
+            || page_is_being_made
+            || order.payment_intent.as_ref().is_some_and(|payable| payable != named)
     }
 
     fn moves(&mut self, at: Moment<'_>, mut order: Order, change: &Change, to: State, duty: Duty) -> Order {
