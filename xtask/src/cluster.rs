@@ -96,6 +96,12 @@ impl Cluster {
         &self.url
     }
 
+    /// The server's own process, if it runs.
+    #[must_use]
+    pub fn server(&self) -> Option<u32> {
+        std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+    }
+
     /// Ends the server at once; what it had not written is lost, as when a machine loses its power.
     ///
     /// # Errors
