@@ -42,7 +42,7 @@ async fn sale(cluster: &stage::SharedCluster, seed: u64) -> Sale {
     let began = Instant::now();
     let faults = schedule::of(seed);
     report::announce(seed, &faults);
-    let mut stage = stage::Stage::start(cluster, crowd::CAPACITY).await;
+    let mut stage = stage::Stage::start(cluster, crowd::capacity()).await;
     let doors = (0..stage::PLACES).map(|place| stage.fleet.url(place)).collect();
     let crowd = crowd::Crowd::new(seed, doors, stage.fleet.sandbox_url());
     let lives = crowd::Lives::begin(&crowd);
@@ -66,7 +66,7 @@ async fn sale(cluster: &stage::SharedCluster, seed: u64) -> Sale {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_faults_in_sales_of_two_thousand_shoppers_break_no_promise() {
+async fn twenty_faults_in_two_sales_break_no_promise() {
     let faults = number(FAULTS).map_or(EACH_CHANGE, |faults| usize::try_from(faults).unwrap());
     let sales = faults.div_ceil(schedule::PER_SALE);
     let listed = schedule::seeds();

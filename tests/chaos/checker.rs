@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::harness::client::{exchange, get};
 use uuid::Uuid;
 
-use super::crowd::{CAPACITY, Crowd, Lives};
+use super::crowd::{Crowd, Lives, capacity};
 use super::shopper::{FINAL, Shopper};
 use super::stage::Stage;
 
@@ -208,17 +208,18 @@ fn of_the_ledger(rows: &[Row], verdict: &mut Verdict) {
     let open: Vec<String> = open.map(|row| format!("{} is {} {:?}", row.id, row.state, row.review)).collect();
     verdict.breaks("order without an end", &open);
     let valid: i64 = rows.iter().map(|row| row.valid).sum();
-    if valid > i64::from(CAPACITY) {
-        verdict.broken.push(format!("oversold: {valid} valid tickets of {CAPACITY} units"));
+    let capacity = capacity();
+    if valid > i64::from(capacity) {
+        verdict.broken.push(format!("oversold: {valid} valid tickets of {capacity} units"));
     }
     let without = rows.iter().filter(|row| row.valid != if row.shown() == "paid" { row.units } else { 0 });
     let without: Vec<String> =
         without.map(|row| format!("{} is {} with {} of {}", row.id, row.shown(), row.valid, row.units)).collect();
     verdict.breaks("order whose tickets are not what was paid for", &without);
-    if verdict.counts.get("sold out").is_some_and(|refused| *refused > 0) && valid < i64::from(CAPACITY) {
+    if verdict.counts.get("sold out").is_some_and(|refused| *refused > 0) && valid < i64::from(capacity) {
         verdict
             .broken
-            .push(format!("undersold: somebody was refused for good, and {valid} of {CAPACITY} units are sold"));
+            .push(format!("undersold: somebody was refused for good, and {valid} of {capacity} units are sold"));
     }
     let of = |state: &str| rows.iter().filter(|row| row.shown() == state).count() as u64;
     for state in ["paid", "refunded", "expired", "canceled"] {

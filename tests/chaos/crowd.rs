@@ -12,18 +12,32 @@ use super::dice::Dice;
 use super::schedule::WINDOW;
 use super::shopper::{Plan, Shopper};
 
-/// Shoppers of one sale.
-pub(super) const SHOPPERS: usize = 2_000;
-/// What there is to sell: less than they want, more than they get before the last fault.
-pub(super) const CAPACITY: u32 = 1_700;
+/// How many shoppers, where it is not the number that every change is tested with.
+const SHOPPERS: &str = "STAMPEDE_TEST_CHAOS_SHOPPERS";
+/// Shoppers of one sale in a test of every change, which runs on builds that are not optimised.
+const EACH_CHANGE: usize = 500;
+/// What there is to sell, in units for a hundred shoppers: less than they want, more than they get before the last fault.
+const UNITS: usize = 85;
 /// What the operator's calls are signed with.
 pub(super) const OPERATOR_KEY: &str = "an operator's key of some length: 0123456789";
 /// This part of the crowd, in percent, comes in the first seconds, as crowds do.
 const AT_ONCE: u64 = 20;
 
+/// Shoppers of one sale.
+fn shoppers() -> usize {
+    super::number(SHOPPERS).map_or(EACH_CHANGE, |number| usize::try_from(number).unwrap())
+}
+
+/// Units that there are to sell.
+pub(super) fn capacity() -> u32 {
+    u32::try_from(shoppers() * UNITS / 100).unwrap()
+}
+
 /// What the shoppers of a sale share.
 pub(super) struct Crowd {
     pub(super) seed: u64,
+    /// How many they are.
+    number: usize,
     /// The addresses of the web processes.
     pub(super) doors: Arc<[String]>,
     /// The sandbox's address.
@@ -37,7 +51,16 @@ pub(super) struct Crowd {
 impl Crowd {
     pub(super) fn new(seed: u64, doors: Vec<String>, sandbox: String) -> Arc<Self> {
         let (resting, unanswered) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Self { seed, doors: doors.into(), sandbox, rounds: watch::Sender::new(0), resting, unanswered })
+        let number = shoppers();
+        Arc::new(Self {
+            seed,
+            number,
+            doors: doors.into(),
+            sandbox,
+            rounds: watch::Sender::new(0),
+            resting,
+            unanswered,
+        })
     }
 
     /// A door, in turns.
@@ -69,7 +92,7 @@ impl Crowd {
 
     /// Shoppers who still do something.
     pub(super) fn busy(&self) -> usize {
-        SHOPPERS - self.resting.load(Ordering::Relaxed)
+        self.number - self.resting.load(Ordering::Relaxed)
     }
 
     /// Those who got nothing try again.
@@ -88,8 +111,9 @@ pub(super) struct Lives {
 impl Lives {
     pub(super) fn begin(crowd: &Arc<Crowd>) -> Self {
         let mut dice = Dice::new(crowd.seed, 1 << 32);
-        let shoppers: Vec<Arc<Shopper>> =
-            (0..SHOPPERS).map(|place| Arc::new(Shopper::new(crowd.clone(), place, Plan::draw(&mut dice)))).collect();
+        let shoppers: Vec<Arc<Shopper>> = (0..crowd.number)
+            .map(|place| Arc::new(Shopper::new(crowd.clone(), place, Plan::draw(&mut dice))))
+            .collect();
         let live = |shopper: &Arc<Shopper>| {
             let shopper = shopper.clone();
             tokio::spawn(async move { shopper.live().await })
