@@ -7,6 +7,7 @@
 //! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
 //! step made, because both select the whole workspace with the same features.
 
+mod chaos;
 mod deny;
 mod packages;
 mod steps;
@@ -35,6 +36,8 @@ enum Task {
     Test(TestArgs),
     /// Check form only: rustfmt, clippy and rustdoc, warnings denied.
     Check,
+    /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
+    Chaos(chaos::ChaosArgs),
 }
 
 #[derive(Args)]
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Task::Check => check(&mut steps, true).map(|()| "form".to_owned()),
         Task::Test(args) => test(&mut steps, &args),
+        Task::Chaos(args) => chaos::run(&mut steps, &args),
     };
     steps.end(outcome)
 }
