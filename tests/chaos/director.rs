@@ -35,14 +35,23 @@ pub(super) async fn carry_out(stage: &mut Stage, faults: &[Fault], since: Instan
     let mut waiting = faults.iter().copied().collect::<std::collections::VecDeque<_>>();
     let mut under_way: Vec<UnderWay> = Vec::new();
     while !(waiting.is_empty() && under_way.is_empty()) {
-        while waiting.front().is_some_and(|fault| fault.at <= since.elapsed()) {
-            let Some(fault) = waiting.pop_front() else { break };
-            under_way.push(begin(stage, fault).await);
-        }
-        while let Some(place) = under_way.iter().position(|one| one.fault.until <= since.elapsed()) {
-            let one = under_way.swap_remove(place);
-            let kind = one.fault.kind;
-            *met.entry(kind).or_default() += end(stage, one).await;
+        // In their order, also when the one before took long: a server is there again before it is flushed.
+        let next = waiting.front().map(|fault| fault.at);
+        let ending = (0..under_way.len()).min_by_key(|place| under_way[*place].fault.until);
+        let over = ending.map(|place| under_way[place].fault.until);
+        match (ending, over, next) {
+            (Some(place), Some(over), next) if over <= since.elapsed() && next.is_none_or(|next| over <= next) => {
+                let one = under_way.swap_remove(place);
+                let kind = one.fault.kind;
+                *met.entry(kind).or_default() += end(stage, one).await;
+                continue;
+            }
+            (_, _, Some(next)) if next <= since.elapsed() => {
+                let fault = waiting.pop_front().expect("there is one");
+                under_way.push(begin(stage, fault).await);
+                continue;
+            }
+            _ => {}
         }
         stage.keep();
         tokio::time::sleep(LOOKS).await;
