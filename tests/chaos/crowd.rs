@@ -16,8 +16,8 @@ use super::shopper::{Plan, Shopper};
 const SHOPPERS: &str = "STAMPEDE_TEST_CHAOS_SHOPPERS";
 /// Shoppers of one sale in a test of every change, which runs on builds that are not optimised.
 const EACH_CHANGE: usize = 500;
-/// What there is to sell, in units for a hundred shoppers: less than they want, more than they get before the last fault.
-const UNITS: usize = 85;
+/// What there is to sell, in units for a hundred shoppers, who want some 120: it lasts for most of the window.
+const UNITS: usize = 100;
 /// What the operator's calls are signed with.
 pub(super) const OPERATOR_KEY: &str = "an operator's key of some length: 0123456789";
 /// This part of the crowd, in percent, comes in the first seconds, as crowds do.

@@ -117,8 +117,10 @@ async fn begin(stage: &mut Stage, fault: Fault) -> UnderWay {
         "worker_killed" => begun.met = u64::from(stage.kill(Role::Worker, fault.place, lasts).await),
         "web_killed_at_a_point" => stage.arm(Role::Web, fault.place, fault.point().expect("a point")).await,
         "worker_killed_at_a_point" => stage.arm(Role::Worker, fault.place, fault.point().expect("a point")).await,
-        "web_stopped" => begun.stopped = stop(stage, Role::Web, fault.place).await,
-        "worker_stopped" => begun.stopped = stop(stage, Role::Worker, fault.place).await,
+        "web_stopped" | "worker_stopped" => {
+            begun.stopped = stop(stage, role(fault.kind), fault.place).await;
+            begun.met = u64::from(begun.stopped.is_some());
+        }
         "redis_cut" => begun.met = stage.redis_wire.cut() as u64,
         "redis_refused" => refuse(&stage.redis_wire),
         "redis_slowed" => stage.redis_wire.set(slow),
@@ -152,10 +154,12 @@ async fn begin(stage: &mut Stage, fault: Fault) -> UnderWay {
 async fn end(stage: &mut Stage, one: UnderWay) -> u64 {
     let UnderWay { fault, before, stopped, replica, met } = one;
     match fault.kind {
-        "web_killed_at_a_point" => return 0,
-        "worker_killed_at_a_point" => return 0,
-        "web_stopped" => return go_on(stage, Role::Web, fault.place, stopped).await,
-        "worker_stopped" => return go_on(stage, Role::Worker, fault.place, stopped).await,
+        // Counted by whoever starts it again.
+        "web_killed_at_a_point" | "worker_killed_at_a_point" => return 0,
+        "web_stopped" | "worker_stopped" => {
+            go_on(stage, role(fault.kind), fault.place, stopped).await;
+            return met;
+        }
         "redis_refused" | "redis_slowed" | "redis_silent" => stage.redis_wire.set(Flow::Free),
         "postgres_refused" | "postgres_slowed" | "postgres_silent" => stage.postgres_wire.set(Flow::Free),
         "stripe_slow" => tell_stripe(stage, json!({"latency": "uniform:50ms-400ms"})).await,
@@ -190,24 +194,31 @@ fn refuse(wire: &tests::harness::proxy::Proxy) {
     wire.cut();
 }
 
-/// Stops a process, which keeps its sockets; its id.
+fn role(kind: &str) -> Role {
+    if kind.starts_with("web") { Role::Web } else { Role::Worker }
+}
+
+/// Stops a process, which keeps its sockets; its id, once it stands still.
 async fn stop(stage: &mut Stage, role: Role, place: usize) -> Option<u32> {
     let process = stage.process(role, place).as_mut()?;
     if !process.runs() {
         return None;
     }
     process.signal("-STOP").await;
-    Some(process.pid())
+    for _ in 0..100 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap_or_default();
+        if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')) {
+            return Some(process.pid());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    None
 }
 
-/// Lets a process go on, unless another fault has killed it; 1 if it was stopped all the time.
-async fn go_on(stage: &mut Stage, role: Role, place: usize, stopped: Option<u32>) -> u64 {
-    let Some(process) = stage.process(role, place) else { return 0 };
-    if !process.runs() || Some(process.pid()) != stopped {
-        return 0;
+/// Lets a process go on, unless another fault has killed it meanwhile.
+async fn go_on(stage: &mut Stage, role: Role, place: usize, stopped: Option<u32>) {
+    let Some(process) = stage.process(role, place) else { return };
+    if process.runs() && Some(process.pid()) == stopped {
+        process.signal("-CONT").await;
     }
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap_or_default();
-    let was_stopped = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
-    process.signal("-CONT").await;
-    u64::from(was_stopped)
 }

@@ -42,24 +42,24 @@ pub(super) const KINDS: [(&str, (u64, u64)); 36] = [
     ("postgres_silent", (1_000, 7_000)),
     ("postgres_crashed", (100, 3_000)),
     ("postgres_disk_full", (1_500, 4_000)),
-    ("stripe_slow", (2_000, 5_000)),
+    ("stripe_slow", (1_500, 4_000)),
     ("stripe_gone", (500, 3_000)),
-    ("stripe_429", (2_000, 5_000)),
-    ("stripe_500_before", (2_000, 5_000)),
-    ("stripe_500_after", (2_000, 5_000)),
-    ("stripe_503_html", (2_000, 5_000)),
-    ("stripe_cut_before", (2_000, 5_000)),
-    ("stripe_cut_after", (2_000, 5_000)),
-    ("stripe_lock_timeout", (2_000, 5_000)),
-    ("stripe_key_in_use", (2_000, 5_000)),
-    ("stripe_hangs", (2_000, 6_000)),
+    ("stripe_429", (1_000, 2_500)),
+    ("stripe_500_before", (1_000, 2_500)),
+    ("stripe_500_after", (1_000, 2_500)),
+    ("stripe_503_html", (1_000, 2_500)),
+    ("stripe_cut_before", (1_000, 2_500)),
+    ("stripe_cut_after", (1_000, 2_500)),
+    ("stripe_lock_timeout", (1_000, 2_500)),
+    ("stripe_key_in_use", (1_000, 2_500)),
+    ("stripe_hangs", (1_500, 4_000)),
     ("webhooks_lost", (2_000, 5_000)),
     ("webhooks_doubled", (2_000, 5_000)),
     ("webhooks_out_of_order", (2_000, 6_000)),
 ];
 
 /// Between two faults of the same thing.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Points at which a web process, or a worker, can be killed ([`shared::crash::POINTS`]).
 pub(super) const WEB_POINTS: [&str; 3] = ["after_pin", "after_commit", "after_push"];
