@@ -13,12 +13,17 @@ use super::stage::{Role, Stage};
 /// How often the keeper looks after the processes.
 const LOOKS: Duration = Duration::from_millis(100);
 
+/// How much longer than planned a fault may wait for somebody whom it meets.
+const LINGERS: Duration = Duration::from_secs(6);
+
 /// What the faults have met, by kind: connections, requests, processes.
 pub(super) type Met = BTreeMap<&'static str, u64>;
 
 /// A fault that has begun.
 struct UnderWay {
     fault: Fault,
+    /// When it was to be over.
+    planned: Duration,
     /// What its measure showed before.
     before: u64,
     /// The process that was stopped.
@@ -27,6 +32,15 @@ struct UnderWay {
     replica: Option<servers::Replica>,
     /// It has met this much at its beginning.
     met: u64,
+}
+
+impl UnderWay {
+    /// A fault that waits for requests or events of Stripe's goes on for a little until it has met one: another fault
+    /// may keep everybody from Stripe.
+    fn lingers(&self) -> bool {
+        let waits = stripe_fault(self.fault.kind).is_some() || self.fault.kind.starts_with("webhooks_");
+        waits && self.fault.until < self.planned + LINGERS
+    }
 }
 
 /// Carries out faults until all of them are over.
@@ -41,8 +55,15 @@ pub(super) async fn carry_out(stage: &mut Stage, faults: &[Fault], since: Instan
         let over = ending.map(|place| under_way[place].fault.until);
         match (ending, over, next) {
             (Some(place), Some(over), next) if over <= since.elapsed() && next.is_none_or(|next| over <= next) => {
-                let one = under_way.swap_remove(place);
+                let mut one = under_way.swap_remove(place);
                 let kind = one.fault.kind;
+                if one.lingers() && measure(stage, &one.fault).await <= one.before {
+                    one.fault.until = since.elapsed() + LOOKS;
+                    under_way.push(one);
+                    stage.keep();
+                    tokio::time::sleep(LOOKS).await;
+                    continue;
+                }
                 *met.entry(kind).or_default() += end(stage, one).await;
                 continue;
             }
@@ -109,7 +130,8 @@ async fn tell_stripe(stage: &Stage, what: serde_json::Value) {
 
 async fn begin(stage: &mut Stage, fault: Fault) -> UnderWay {
     let before = measure(stage, &fault).await;
-    let mut begun = UnderWay { fault, before, stopped: None, replica: None, met: 0 };
+    let planned = fault.until;
+    let mut begun = UnderWay { fault, planned, before, stopped: None, replica: None, met: 0 };
     let lasts = fault.until.saturating_sub(fault.at);
     let slow = Flow::Slow(Duration::from_millis(10 + fault.pick % 40));
     match fault.kind {
@@ -152,7 +174,7 @@ async fn begin(stage: &mut Stage, fault: Fault) -> UnderWay {
 
 /// Ends a fault; how much it has met.
 async fn end(stage: &mut Stage, one: UnderWay) -> u64 {
-    let UnderWay { fault, before, stopped, replica, met } = one;
+    let UnderWay { fault, before, stopped, replica, met, .. } = one;
     match fault.kind {
         // Counted by whoever starts it again.
         "web_killed_at_a_point" | "worker_killed_at_a_point" => return 0,
