@@ -53,8 +53,8 @@ pub(super) enum Role {
 struct Kept {
     /// Stays down until then.
     down_until: Option<Instant>,
-    /// Is to die by itself at a crash point.
-    armed: bool,
+    /// The crash point at which it is to die, also if it has to be started more than once until it gets there.
+    armed: Option<&'static str>,
     /// How often it died there.
     met: u64,
 }
@@ -125,10 +125,10 @@ impl Stage {
     }
 
     /// Starts a process in place of another one, that dies at a crash point.
-    pub(super) async fn arm(&mut self, role: Role, place: usize, point: &str) {
+    pub(super) async fn arm(&mut self, role: Role, place: usize, point: &'static str) {
         self.kill(role, place, Duration::ZERO).await;
-        self.launch(role, place, &[("STAMPEDE_CRASH_AT", point)]);
-        self.kept[role as usize][place].armed = true;
+        self.kept[role as usize][place].armed = Some(point);
+        self.keep();
     }
 
     /// How often processes have died at a crash point.
@@ -153,16 +153,19 @@ impl Stage {
             if let Some(Some(status)) = ending {
                 let kept = &mut self.kept[role as usize][place];
                 // A server was away while it started, or it met its crash point: either way it is tried again.
-                let at_its_point = kept.armed && status.signal() == Some(SIGKILL);
-                kept.met += u64::from(at_its_point);
+                let at_its_point = kept.armed.is_some() && status.signal() == Some(SIGKILL);
+                if at_its_point {
+                    kept.armed = None;
+                    kept.met += 1;
+                }
                 self.fell += u64::from(!at_its_point);
                 kept.down_until = Some(Instant::now() + Duration::from_millis(500));
                 *self.process(role, place) = None;
             }
-            let kept = &mut self.kept[role as usize][place];
-            kept.armed = false;
+            let kept = &self.kept[role as usize][place];
             if kept.down_until.is_none_or(|until| until <= Instant::now()) {
-                self.launch(role, place, &[]);
+                let besides = kept.armed.map(|point| ("STAMPEDE_CRASH_AT", point));
+                self.launch(role, place, besides.as_slice());
             }
         }
     }
@@ -170,7 +173,7 @@ impl Stage {
     /// Waits until every web process is ready, and no process waits for its crash point any more.
     pub(super) async fn until_ready(&mut self) -> Result<(), String> {
         for (role, place) in all() {
-            if self.kept[role as usize][place].armed {
+            if self.kept[role as usize][place].armed.take().is_some() {
                 self.kill(role, place, Duration::ZERO).await;
             }
         }
