@@ -21,6 +21,8 @@ use super::stage::Stage;
 const QUIET_WITHIN: Duration = Duration::from_secs(150);
 /// How long a socket may show something else than the ledger after that.
 const SHOWN_WITHIN: Duration = Duration::from_secs(45);
+/// How long the stock may show something else than the ledger.
+const MENDED_WITHIN: Duration = Duration::from_secs(45);
 /// How often those who got nothing come back.
 const ROUNDS: usize = 12;
 /// Complaints of one kind that are told in full.
@@ -269,12 +271,26 @@ async fn of_stripe(stage: &Stage, rows: &[Row], verdict: &mut Verdict) {
     verdict.counts.insert("declined", declined.len() as u64);
 }
 
-async fn of_the_stock(stage: &Stage, verdict: &mut Verdict) {
-    for command in [["stock", "check", "night"].as_slice(), &["stripe", "reconcile", "--hours", "1"]] {
-        let output = stage.fleet.cli(command).await;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            verdict.broken.push(format!("`stampede {}` says: {said}", command.join(" ")));
+/// What the product says about itself. A stock that differs is mended by the sweep when both have stood still for 15 s
+/// (`docs/OPERATING.md`, "Drift"); that it had to be is counted.
+async fn of_the_stock(stage: &mut Stage, verdict: &mut Verdict) {
+    let since = Instant::now();
+    let mut mended = 0;
+    while let Some(said) = complaint_of(stage, &["stock", "check", "night"]).await {
+        mended = 1;
+        stage.keep();
+        if since.elapsed() > MENDED_WITHIN {
+            verdict.broken.push(said);
+            break;
         }
     }
+    verdict.counts.insert("stock mended by the sweep", mended);
+    verdict.broken.extend(complaint_of(stage, &["stripe", "reconcile", "--hours", "1"]).await);
+}
+
+/// What a command prints that does not end well.
+async fn complaint_of(stage: &Stage, command: &[&str]) -> Option<String> {
+    let output = stage.fleet.cli(command).await;
+    let said = || format!("`stampede {}` says: {}", command.join(" "), String::from_utf8_lossy(&output.stdout));
+    (!output.status.success()).then(said)
 }

@@ -22,7 +22,7 @@ pub(super) const PLACES: usize = 2;
 const TERMS: [(&str, &str); 4] =
     [("RETRY_SECONDS", "8"), ("ORDER_SECONDS", "20"), ("AUTHENTICATE_SECONDS", "15"), ("CHECKOUT_SECONDS", "15")];
 /// How long all processes may take to be ready when nothing goes wrong any more.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 const SIGKILL: i32 = 9;
 
