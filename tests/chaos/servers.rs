@@ -1,6 +1,5 @@
 //! Faults of the servers beneath: Redis that forgets or is full, PostgreSQL that crashes or has no room on its disk.
 
-use std::process::Command;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,6 @@ use xtask::cluster::Cluster;
 use super::schedule::Fault;
 use super::stage::{SharedCluster, Stage};
 
-/// A file may not grow beyond this many bytes while the disk is full.
-const NO_ROOM: &str = "--fsize=8192:";
 /// Memory of a Redis server that is full, in bytes: less than any server takes.
 const NO_MEMORY: &str = "1mb";
 /// How long a replica may take to have what its primary has.
@@ -44,7 +41,7 @@ pub(super) async fn begin(stage: &mut Stage, fault: &Fault) -> Option<Replica> {
         "redis_failed_over_to_a_lagging_replica" => return Some(follow(redis).await),
         "redis_full" => drop(redis.ask(&["CONFIG", "SET", "maxmemory", NO_MEMORY]).await),
         "postgres_crashed" => on(&stage.cluster, |cluster| cluster.crash().expect("the server ends")).await,
-        "postgres_disk_full" => on(&stage.cluster, |cluster| fill(cluster)).await,
+        "postgres_disk_full" => on(&stage.cluster, |cluster| cluster.fill().expect("its keeper listens")).await,
         kind => unreachable!("{kind}"),
     }
     None
@@ -113,28 +110,6 @@ async fn follow(primary: &Redis) -> Replica {
 async fn is_in_step(replica: &Redis) -> bool {
     let info: String = redis::from_redis_value(replica.ask(&["INFO", "replication"]).await).expect("text");
     info.lines().any(|line| line.trim() == "master_link_status:up")
-}
-
-/// The disk of the server is full: what its processes write to files beyond a limit fails (`EFBIG`, which PostgreSQL
-/// treats as `ENOSPC`: it ends when its log of changes cannot be written). A limit of the processes and not of a disk,
-/// since that takes no rights and works on every Linux.
-fn fill(cluster: &Cluster) {
-    let Some(server) = cluster.server() else { return };
-    for process in children(server).into_iter().chain([server]) {
-        // One that has ended meanwhile writes nothing either.
-        let _ = Command::new("prlimit").args(["--pid", &process.to_string(), NO_ROOM]).status();
-    }
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let ids =
-        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let is_child = |id: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-        of == Some(parent)
-    };
-    ids.filter(is_child).collect()
 }
 
 /// Does something with the cluster that blocks.
