@@ -1,4 +1,4 @@
-//! What a test may ask for: a shop, a customer, a database, a Redis server, a port, a browser.
+//! What a test may ask for: a shop, a customer, a database, a Redis server, a port, a browser, a wire.
 
 pub mod browser;
 pub mod client;
@@ -8,5 +8,6 @@ pub mod fleet;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod shop;

@@ -61,6 +61,7 @@ async fn stats(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
         "orders_charged": per_order.len(),
         "requests": sandbox.log.requests(),
         "answers_held": sandbox.faults.held(),
+        "webhooks_astray": sandbox.webhooks.astray.load(Ordering::Relaxed),
         "webhooks_delivered": sandbox.webhooks.delivered.load(Ordering::Relaxed),
         "webhook_tries_failed": sandbox.webhooks.failed_tries.load(Ordering::Relaxed),
     }))

@@ -60,6 +60,8 @@ pub(crate) struct Webhooks {
     pub(crate) delay_ms: AtomicU64,
     /// While present: events that wait to be released.
     held: Mutex<Option<Vec<Arc<Event>>>>,
+    /// Events that were dropped, doubled or held on request.
+    pub(crate) astray: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) failed_tries: AtomicU64,
 }
@@ -75,6 +77,7 @@ impl Webhooks {
             duplicate_next: AtomicU32::new(0),
             delay_ms: AtomicU64::new(0),
             held: Mutex::new(None),
+            astray: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             failed_tries: AtomicU64::new(0),
         }
@@ -90,16 +93,19 @@ impl Webhooks {
     pub(crate) fn send(&self, sandbox: &Arc<Sandbox>, events: Vec<Arc<Event>>) {
         for event in events.into_iter().filter(|event| event.pending > 0) {
             if take_one(&self.drop_next) {
+                self.astray.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             if let Some(held) = self.held.lock().as_mut()
                 && held.len() < HELD_MAX
             {
+                self.astray.fetch_add(1, Ordering::Relaxed);
                 held.push(event);
                 continue;
             }
-            let copies = if take_one(&self.duplicate_next) { 2 } else { 1 };
-            for _ in 0..copies {
+            let doubled = take_one(&self.duplicate_next);
+            self.astray.fetch_add(u64::from(doubled), Ordering::Relaxed);
+            for _ in 0..=u8::from(doubled) {
                 self.deliver(sandbox, &event);
             }
         }

@@ -126,10 +126,20 @@ pub struct Client {
 impl Client {
     /// A new customer of a shop.
     pub async fn new(base: &str) -> Self {
-        let (status, session) = post(&format!("{base}/api/session"), None, &json!({})).await.expect("the shop");
-        assert_eq!(status, 200, "{session}");
+        Self::try_new(base).await.expect("the shop")
+    }
+
+    /// A new customer of a shop that may be gone.
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub async fn try_new(base: &str) -> Result<Self, String> {
+        let (status, session) = post(&format!("{base}/api/session"), None, &json!({})).await?;
+        if status != 200 {
+            return Err(format!("{status} {session}"));
+        }
         let text = |name: &str| session[name].as_str().expect("a session").to_owned();
-        Self { id: text("customer").parse().expect("a UUID"), token: text("token"), base: base.to_owned() }
+        Ok(Self { id: text("customer").parse().expect("a UUID"), token: text("token"), base: base.to_owned() })
     }
 
     /// The same customer at another address of the shop.

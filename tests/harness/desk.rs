@@ -47,6 +47,11 @@ impl Desk {
         Self { data, sandbox_port: free_port(), settings: all }
     }
 
+    /// Changes a setting of whatever is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -145,7 +150,8 @@ impl Desk {
         assert_eq!(reply.json()["status"], "succeeded", "{}", reply.text());
     }
 
-    async fn form(&self, path: &str, form: String) -> Reply {
+    /// Sends a form to the sandbox, as a shop does.
+    pub async fn form(&self, path: &str, form: String) -> Reply {
         let request = Request::post(format!("{}{path}", self.sandbox_url()))
             .header("authorization", "Bearer sk_test_sandbox")
             .header("content-type", "application/x-www-form-urlencoded");

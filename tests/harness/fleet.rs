@@ -32,7 +32,8 @@ pub struct Fleet {
     /// The worker processes; `None` where one was killed.
     pub workers: Vec<Option<Process>>,
     started: usize,
-    _sandbox: Process,
+    /// `None` where it was killed.
+    sandbox: Option<Process>,
     /// The Redis server that all processes share.
     pub redis: Redis,
     /// Dropped last, when nobody is connected any more.
@@ -80,14 +81,10 @@ impl Fleet {
         let desk = Desk::new(&all);
         let migrated = desk.cli(&["migrate"]).await;
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        let mut sandbox = desk.command(&binary("STAMPEDE_BIN"));
-        sandbox.arg("sandbox");
-        let mut sandbox = Process::launch(sandbox, &desk.folder().join("sandbox.log"));
-        sandbox.until_answers(&format!("{}/_sandbox/health", desk.sandbox_url())).await;
-        let mut fleet =
-            Self { desk, redis, _ledger: ledger, _sandbox: sandbox, webs: vec![], workers: vec![], started: 0 };
+        let mut fleet = Self { desk, redis, _ledger: ledger, sandbox: None, webs: vec![], workers: vec![], started: 0 };
+        fleet.start_sandbox().await;
         for place in 0..webs {
-            fleet.webs.push(Web { port: free_port(), process: None });
+            fleet.add_web();
             fleet.start_web(place, &[]).await;
         }
         for _ in 0..workers {
@@ -96,13 +93,44 @@ impl Fleet {
         fleet
     }
 
+    /// A place for one more web process, and its address.
+    pub fn add_web(&mut self) -> String {
+        self.webs.push(Web { port: free_port(), process: None });
+        self.url(self.webs.len() - 1)
+    }
+
     /// Starts the web process of a place, with these settings besides, and waits until it is ready.
     pub async fn start_web(&mut self, place: usize, besides: &[(&str, &str)]) {
+        self.launch_web(place, besides);
+        let ready = format!("{}/readyz", self.webs[place].url());
+        self.webs[place].process.as_mut().expect("a running web process").until_answers(&ready).await;
+    }
+
+    /// Starts the web process of a place, with these settings besides, whether it becomes ready or not.
+    pub fn launch_web(&mut self, place: usize, besides: &[(&str, &str)]) {
         let mut command = self.desk.command(&binary("STAMPEDE_WEB_BIN"));
         command.env("BIND", format!("127.0.0.1:{}", self.webs[place].port)).envs(besides.iter().copied());
-        let mut process = self.launch("web", command);
-        process.until_answers(&format!("{}/readyz", self.webs[place].url())).await;
+        let process = self.launch("web", command);
         self.webs[place].process = Some(process);
+    }
+
+    /// Starts the sandbox on what it had on disk, and waits until it answers.
+    pub async fn start_sandbox(&mut self) {
+        let mut command = self.desk.command(&binary("STAMPEDE_BIN"));
+        command.arg("sandbox");
+        let mut process = Process::launch(command, &self.desk.folder().join("sandbox.log"));
+        process.until_answers(&format!("{}/_sandbox/health", self.desk.sandbox_url())).await;
+        self.sandbox = Some(process);
+    }
+
+    /// Kills the sandbox with SIGKILL.
+    pub async fn kill_sandbox(&mut self) {
+        self.sandbox.take().expect("a running sandbox").kill().await;
+    }
+
+    /// Changes a setting of whatever is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.desk.set(name, value);
     }
 
     /// Starts the worker of a place, with these settings besides.

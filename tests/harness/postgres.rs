@@ -31,6 +31,11 @@ pub async fn fresh_database() -> Database {
     let cluster = std::env::var(CLUSTER).unwrap_or_else(|_| {
         panic!("{CLUSTER} is not set: run the tests with `cargo xtask test`, which starts a PostgreSQL for them")
     });
+    fresh_database_in(&cluster).await
+}
+
+/// Makes an empty database in a cluster of the test's own.
+pub async fn fresh_database_in(cluster: &str) -> Database {
     let cluster = cluster.trim_end_matches('/').to_owned();
     let name = format!("test_{}", Uuid::new_v4().simple());
     run(&cluster, &format!("CREATE DATABASE {name}")).await.expect("the cluster makes a database");

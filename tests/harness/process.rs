@@ -66,6 +66,11 @@ impl Process {
         ended.unwrap_or_else(|_| panic!("the process did not end by itself:\n{}", self.log())).expect("a process");
     }
 
+    /// How it has ended; `None` while it runs.
+    pub fn ending(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a process")
+    }
+
     /// Whether it runs still.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("a process").is_none()

@@ -58,6 +58,23 @@ impl Redis {
         }
     }
 
+    /// Ends the server in order, with everything that it knows on disk.
+    pub async fn save_and_end(&mut self) {
+        self.ask(&["SAVE"]).await;
+        self.kill().await;
+    }
+
+    /// Deletes what a server that ended has left on disk.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.folder.path().join("dump.rdb"));
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// For `REDIS_URL`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -79,7 +96,11 @@ impl Redis {
         redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    async fn try_ask(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
+    /// Gives one command to a server that may be gone.
+    ///
+    /// # Errors
+    /// The server's, or the network's.
+    pub async fn try_ask(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut connection = self.try_connect().await?;
         let (name, arguments) = command.split_first().expect("a command");
         redis::cmd(name).arg(arguments).query_async(&mut connection).await

@@ -16,6 +16,7 @@ use shared::jobs::CreateCharge;
 use shared::ledger::{Accept, Accepted};
 use shared::message::Message;
 use shared::order::Order;
+use shared::order::state::StockEffect;
 use shared::queue::NewJob;
 use shared::rooms::Envelope;
 use shared::sale::Item;
@@ -33,6 +34,9 @@ use crate::session::Customer;
 
 /// Characters of a buyer's name.
 const NAME_MAX: usize = 200;
+
+/// By how much what two processes take for the ledger's clock may differ: each knows it by a question and its answer.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// The body of `POST /charges`.
 #[derive(Deserialize)]
@@ -266,12 +270,12 @@ async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: T
 
 /// Gives back what this call took from the stock, unless an order uses it.
 ///
-/// Only the call that pinned a hold may undo it, and not even that one when `known`, the order of that id, came to be
-/// since it asked: then another call with the same id found the pin in place and was quicker. An order from before
-/// needs nothing of this call: its units are counted already, though the stock may have forgotten its hold.
+/// Only the call that pinned a hold may undo it, and not even that one when `known`, the order of that id, uses it: then
+/// another call with the same id found the pin in place and was quicker. An order that has ended needs nothing of this
+/// call: its units are counted already, though the stock may have forgotten its hold.
 async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timestamp) -> Result<(), Problem> {
     let Found::Yes { hold: Hold { id, sale, order: Some(order), .. }, new: true } = found else { return Ok(()) };
-    if known.is_some_and(|known| known.hold == *id && known.accepted_at >= asked_at) {
+    if known.is_some_and(|known| uses(known, *id, asked_at)) {
         return Ok(());
     }
     if id == order {
@@ -280,6 +284,16 @@ async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timesta
         app.stock.unpin(sale, *id, *order).await?;
     }
     Ok(())
+}
+
+/// Whether an order uses the hold that a call of `asked_at` has pinned.
+///
+/// An open one does: the stock never forgets the hold of an open order while it knows the sale. One that ended may have
+/// been accepted and finished while this call was on its way. When it was accepted, another process's clock has said; so
+/// a little earlier counts, too. What is kept for nothing the sweep finds; what is freed in error is sold twice.
+fn uses(known: &Order, hold: Uuid, asked_at: Timestamp) -> bool {
+    let lately = known.accepted_at >= asked_at.minus(CLOCKS_DIFFER);
+    known.hold == hold && (known.state.stock() == StockEffect::Pinned || lately)
 }
 
 /// Queues the charge. If that fails the order is still accepted, and the sweep queues it.
@@ -305,4 +319,57 @@ pub(crate) async fn tell_room(app: &App, order: &Order) {
 async fn watch(app: &App, order: &Order) {
     app.progress.watch(&*app.ledger, &order.sale).await;
     app.hub.expect(order, false);
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::order::State;
+
+    use super::*;
+
+    /// An order of a hold, accepted at this time by the clock of whoever accepted it.
+    fn order(hold: Uuid, state: State, accepted_at: Timestamp) -> Order {
+        Order {
+            id: Uuid::from_u128(1),
+            customer: Uuid::from_u128(2),
+            sale: "night".into(),
+            hold,
+            items: Vec::new(),
+            amount: 2_500,
+            currency: shared::money::Currency::default(),
+            email: String::new(),
+            email_key: String::new(),
+            name: String::new(),
+            state,
+            version: 1,
+            attempt: 1,
+            queue_number: 1,
+            payment_intent: None,
+            charge: None,
+            client_secret: None,
+            session: None,
+            session_url: None,
+            decline: None,
+            closing: None,
+            review: None,
+            expires_at: None,
+            think_ms: 0,
+            accepted_at,
+            updated_at: accepted_at,
+            tickets: Vec::new(),
+            refunded: 0,
+            refunding: 0,
+        }
+    }
+
+    #[test]
+    fn a_call_does_not_free_what_another_one_accepted_by_a_clock_that_is_behind() {
+        let (hold, asked_at) = (Uuid::from_u128(3), Timestamp(1_000_000));
+        let before = |ms: u64| asked_at.minus(Duration::from_millis(ms));
+        assert!(uses(&order(hold, State::Accepted, before(200)), hold, asked_at), "two clicks at two doors");
+        assert!(uses(&order(hold, State::Charging, before(60_000)), hold, asked_at), "it is open still");
+        assert!(uses(&order(hold, State::Paid, before(200)), hold, asked_at), "paid while this call was on its way");
+        assert!(!uses(&order(hold, State::Paid, before(60_000)), hold, asked_at), "sent again long after");
+        assert!(!uses(&order(Uuid::from_u128(4), State::Accepted, before(0)), hold, asked_at), "another hold");
+    }
 }

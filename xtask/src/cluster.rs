@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::program::{find_on_path, quietly};
 
 /// Arguments: the server's program, its folder, its port. A line `crash` ends the server at once, as a lost machine
-/// would; a line `start` starts it again.
+/// would; a line `start` starts it again; after the word `full` come processes whose files may not grow any more.
 const KEEPER: &str = r#"
 start() {
     "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=on \
@@ -28,10 +28,11 @@ start() {
     server=$!
 }
 start "$@"
-while read -r word; do
+while read -r word processes; do
     case "$word" in
         crash) kill -QUIT "$server"; wait "$server"; rm -f "$2/data/postmaster.pid" ;;
         start) start "$@" ;;
+        full) for process in $processes; do prlimit --pid "$process" --fsize=8192:; done ;;
     esac
 done
 kill -INT "$server"
@@ -96,6 +97,25 @@ impl Cluster {
         &self.url
     }
 
+    /// The server's own process, if it runs.
+    #[must_use]
+    pub fn server(&self) -> Option<u32> {
+        std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+    }
+
+    /// From now on the server finds its disk full: what it writes to files beyond their first 8 KiB fails (`EFBIG`, which
+    /// it treats as `ENOSPC`). A limit of its processes and not of a disk, since that takes no rights and works on every
+    /// Linux. It ends when its log of changes cannot be written, and is well again once it was started anew.
+    ///
+    /// # Errors
+    /// When nobody keeps the server.
+    pub fn fill(&mut self) -> Result<()> {
+        let Some(server) = self.server() else { return Ok(()) };
+        let processes: Vec<String> =
+            children(server).into_iter().chain([server]).map(|process| process.to_string()).collect();
+        self.tell(&format!("full {}", processes.join(" ")))
+    }
+
     /// Ends the server at once; what it had not written is lost, as when a machine loses its power.
     ///
     /// # Errors
@@ -131,6 +151,17 @@ impl Cluster {
             error.context(format!("its log:\n{log}"))
         })
     }
+}
+
+/// The processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        of == Some(parent)
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(is_child).collect()
 }
 
 fn wait_for(what: &str, there: impl Fn() -> bool) -> Result<()> {

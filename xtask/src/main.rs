@@ -7,6 +7,7 @@
 //! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
 //! step made, because both select the whole workspace with the same features.
 
+mod chaos;
 mod deny;
 mod packages;
 mod steps;
@@ -39,6 +40,8 @@ enum Task {
     Model(Passed),
     /// Feed everything that reads what others write, in a release build on every core: --inputs, --seed, --only, --at.
     Fuzz(Passed),
+    /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
+    Chaos(chaos::ChaosArgs),
 }
 
 #[derive(Args)]
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Model(passed) => release(&mut steps, "model", &passed),
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
+        Task::Chaos(args) => chaos::run(&mut steps, &args),
     };
     steps.end(outcome)
 }

@@ -4,7 +4,7 @@
 //! number in `tests/floor.txt` is red.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -22,19 +22,8 @@ pub(crate) struct Environment(Vec<(&'static str, PathBuf)>);
 impl Environment {
     /// Binaries, the cluster, and Stripe's SDK for Python.
     pub(crate) fn new(cluster: &Cluster, packages: Packages) -> Result<Self> {
-        let binary = |name: &str| target().join("debug").join(name);
-        let mut variables = vec![("STAMPEDE_TEST_POSTGRES", PathBuf::from(cluster.url()))];
-        for (variable, path) in [
-            ("STAMPEDE_BIN", binary("stampede")),
-            ("STAMPEDE_WEB_BIN", binary("web")),
-            ("STAMPEDE_WORKER_BIN", binary("worker")),
-        ] {
-            if path.is_file() {
-                variables.push((variable, path));
-            } else if variable == "STAMPEDE_BIN" {
-                bail!("the build made no {}", path.display());
-            }
-        }
+        let mut variables = binaries(&target().join("debug"))?;
+        variables.push(("STAMPEDE_TEST_POSTGRES", PathBuf::from(cluster.url())));
         variables.extend(packages.python.map(|python| ("STAMPEDE_TEST_PYTHON", python)));
         Ok(Self(variables))
     }
@@ -76,6 +65,16 @@ impl Environment {
         }
         Ok(ran)
     }
+}
+
+/// The variables that name the binaries of a folder.
+pub(crate) fn binaries(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    let names = [("STAMPEDE_BIN", "stampede"), ("STAMPEDE_WEB_BIN", "web"), ("STAMPEDE_WORKER_BIN", "worker")];
+    let built = |(variable, name)| {
+        let path = folder.join(name);
+        if path.is_file() { Ok((variable, path)) } else { bail!("the build made no {}", path.display()) }
+    };
+    names.into_iter().map(built).collect()
 }
 
 /// Runs `cargo test`, shows its output, and adds up what it says of the tests that passed.

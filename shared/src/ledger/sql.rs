@@ -35,6 +35,7 @@ mod member;
 mod migrations;
 mod open;
 mod read;
+mod readers;
 mod rows;
 mod statements;
 mod store;
@@ -46,7 +47,7 @@ mod tests;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, IsolationLevel, Statement, TransactionOptions,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, IsolationLevel, Statement, TransactionOptions,
     TransactionTrait,
 };
 use tokio::sync::mpsc;
@@ -57,6 +58,7 @@ use self::clock::Clock;
 use self::failure::Failure;
 use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
+use self::readers::{Readers, Turn};
 use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
@@ -71,7 +73,7 @@ use crate::sale::Sale;
 pub struct SqlLedger {
     env: Env,
     clock: Clock,
-    readers: DatabaseConnection,
+    readers: Readers,
     /// The way to the writer; taken out by [`Self::close`].
     writer: Mutex<Option<mpsc::Sender<Member>>>,
     /// The writer itself, to be waited for by [`Self::close`].
@@ -100,9 +102,9 @@ impl SqlLedger {
         // Adapters may spawn; this is the ledger's one task. It ends when the ledger is dropped or closed.
         let writing = tokio::spawn(writer::run(desk, asked));
         Ok(Self {
+            readers: Readers::new(opened.readers, env.clone()),
             env,
             clock,
-            readers: opened.readers,
             writer: Mutex::new(Some(writer)),
             writing: Mutex::new(Some(writing)),
             #[cfg(test)]
@@ -127,7 +129,7 @@ impl SqlLedger {
         {
             tracing::error!(%error, "the ledger's writer broke off");
         }
-        if let Err(error) = self.readers.close_by_ref().await {
+        if let Err(error) = self.readers.close().await {
             tracing::warn!(%error, "a connection to the ledger was not closed in order");
         }
     }
@@ -142,8 +144,8 @@ impl SqlLedger {
     }
 
     /// A transaction that shows one state of the ledger to all its statements.
-    fn one_state(&self) -> TransactionOptions {
-        match self.readers.get_database_backend() {
+    async fn one_state(turn: &Turn<'_>) -> Result<DatabaseTransaction, Failure> {
+        let options = match turn.get_database_backend() {
             DbBackend::Postgres => TransactionOptions {
                 isolation_level: Some(IsolationLevel::RepeatableRead),
                 access_mode: Some(AccessMode::ReadOnly),
@@ -151,7 +153,8 @@ impl SqlLedger {
             },
             // A SQLite transaction shows one state from its first statement on.
             _ => TransactionOptions::default(),
-        }
+        };
+        Ok(turn.begin_with_options(options).await?)
     }
 
     async fn mark(&self, mark: Mark) -> Result<u64, LedgerError> {
@@ -167,8 +170,10 @@ impl Ledger for SqlLedger {
     }
 
     async fn ping(&self) -> Result<(), LedgerError> {
-        let read = Statement::from_string(self.readers.get_database_backend(), "SELECT 1");
-        self.readers.query_one_raw(read).await.map_err(Failure::from)?;
+        let turn = self.readers.turn().await?;
+        let read = Statement::from_string(turn.get_database_backend(), "SELECT 1");
+        turn.query_one_raw(read).await.map_err(Failure::from)?;
+        drop(turn);
         self.mark(Mark::Ping).await.map(drop)
     }
 
@@ -192,11 +197,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError> {
-        Ok(read::orders(&self.readers, &[id], false).await?.pop())
+        Ok(read::orders(&*self.readers.turn().await?, &[id], false).await?.pop())
     }
 
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
-        let mut found = read::orders(&self.readers, ids, false).await?;
+        let mut found = read::orders(&*self.readers.turn().await?, ids, false).await?;
         // In the order in which they were asked for.
         let place: std::collections::HashMap<Uuid, usize> = ids.iter().copied().zip(0..).collect();
         found.sort_by_key(|order| place.get(&order.id).copied());
@@ -204,19 +209,19 @@ impl Ledger for SqlLedger {
     }
 
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::orders_of(&self.readers, customers, most).await?)
+        Ok(read::orders_of(&*self.readers.turn().await?, customers, most).await?)
     }
 
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
-        Ok(read::attempt(&self.readers, order, number).await?)
+        Ok(read::attempt(&*self.readers.turn().await?, order, number).await?)
     }
 
     async fn left(&self, what: Left, most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::left(&self.readers, what, self.now(), most).await?)
+        Ok(read::left(&*self.readers.turn().await?, what, self.now(), most).await?)
     }
 
     async fn audit(&self, order: Uuid) -> Result<Vec<AuditEntry>, LedgerError> {
-        Ok(read::audit(&self.readers, order).await?)
+        Ok(read::audit(&*self.readers.turn().await?, order).await?)
     }
 
     async fn create_sale(&self, sale: Sale) -> Result<Created, LedgerError> {
@@ -225,7 +230,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
-        Ok(read::sales(&self.readers).await?)
+        Ok(read::sales(&*self.readers.turn().await?).await?)
     }
 
     async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
@@ -234,11 +239,12 @@ impl Ledger for SqlLedger {
     }
 
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
-        Ok(read::counters(&self.readers, sale).await?)
+        Ok(read::counters(&*self.readers.turn().await?, sale).await?)
     }
 
     async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
-        let tx = self.readers.begin_with_options(self.one_state()).await.map_err(Failure::from)?;
+        let turn = self.readers.turn().await?;
+        let tx = Self::one_state(&turn).await?;
         let committed = read::committed(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
         Ok(committed)
@@ -250,7 +256,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn image(&self, sale: &str) -> Result<Option<Image>, LedgerError> {
-        let tx = self.readers.begin_with_options(self.one_state()).await.map_err(Failure::from)?;
+        let turn = self.readers.turn().await?;
+        let tx = Self::one_state(&turn).await?;
         let image = image::read(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
         Ok(image)
@@ -262,11 +269,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
-        Ok(read::unhandled_events(&self.readers, most).await?)
+        Ok(read::unhandled_events(&*self.readers.turn().await?, most).await?)
     }
 
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
-        Ok(read::event(&self.readers, id).await?)
+        Ok(read::event(&*self.readers.turn().await?, id).await?)
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
@@ -278,7 +285,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        Ok(read::bookmark(&self.readers, name).await?)
+        Ok(read::bookmark(&*self.readers.turn().await?, name).await?)
     }
 
     async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
@@ -286,7 +293,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::paid(&self.readers, after, until, most).await?)
+        Ok(read::paid(&*self.readers.turn().await?, after, until, most).await?)
     }
 
     async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
@@ -298,11 +305,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
-        Ok(read::unmatched(&self.readers, most).await?)
+        Ok(read::unmatched(&*self.readers.turn().await?, most).await?)
     }
 
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
-        Ok(read::outbox(&self.readers, most).await?)
+        Ok(read::outbox(&*self.readers.turn().await?, most).await?)
     }
 
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
@@ -328,14 +335,14 @@ impl Ledger for SqlLedger {
     }
 
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
-        Ok(read::refunds_of(&self.readers, order).await?)
+        Ok(read::refunds_of(&*self.readers.turn().await?, order).await?)
     }
 
     async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
-        Ok(read::due_refunds(&self.readers, self.now(), most).await?)
+        Ok(read::due_refunds(&*self.readers.turn().await?, self.now(), most).await?)
     }
 
     async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
-        Ok(read::returned(&self.readers).await?)
+        Ok(read::returned(&*self.readers.turn().await?).await?)
     }
 }

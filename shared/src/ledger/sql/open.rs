@@ -15,7 +15,7 @@ use super::migrations::Migrations;
 use crate::ledger::LedgerError;
 
 /// Connections that read, per process.
-const READERS: u32 = 4;
+pub(super) const READERS: u32 = 4;
 /// SQLite: how long a process waits for another one of the same host that is writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait for a connection.
