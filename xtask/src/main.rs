@@ -92,7 +92,8 @@ fn check(steps: &mut Steps, docs: bool) -> Result<()> {
 /// Builds a program of the workspace for speed, and runs it. Both such programs are built, so that they share everything.
 fn release(steps: &mut Steps, package: &'static str, passed: &Passed) -> Result<String> {
     steps.step("build", || {
-        run(cargo().args(["build", "--release", "--locked", "--package", "model", "--package", "fuzzing"]))
+        // Everything, so that whatever was built for another of these commands is not built again.
+        run(cargo().arg("build").args(EVERYTHING).args(["--release", "--bins"]))
     })?;
     let program = steps::target().join("release").join(package);
     steps.step(package, || run(Command::new(program).args(&passed.arguments)))?;
