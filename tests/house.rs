@@ -7,6 +7,7 @@
 mod dependencies;
 mod documents;
 mod files;
+mod guards;
 mod imports;
 mod invariants;
 mod purity;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use email_address::{EmailAddress, Options};
 use serde::Deserialize;
 use shared::env::Timestamp;
+use shared::guards::Guard;
 use shared::jobs::CreateCharge;
 use shared::ledger::{Accept, Accepted};
 use shared::message::Message;
@@ -271,7 +272,8 @@ async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: T
 /// needs nothing of this call: its units are counted already, though the stock may have forgotten its hold.
 async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timestamp) -> Result<(), Problem> {
     let Found::Yes { hold: Hold { id, sale, order: Some(order), .. }, new: true } = found else { return Ok(()) };
-    if known.is_some_and(|known| known.hold == *id && known.accepted_at >= asked_at) {
+    let has_come = known.is_some_and(|known| known.hold == *id && known.accepted_at >= asked_at);
+    if Guard::UndoOwnPin.refuses(has_come) {
         return Ok(());
     }
     if id == order {

@@ -3,6 +3,7 @@
 //! **One live payable per order.** What an earlier attempt could still be paid by is canceled at Stripe before a page is
 //! made, and a page is proved dead before another attempt begins: only [`Answer::SessionExpired`] says so.
 
+use shared::guards::Guard;
 use shared::order::{Attempt, Order, Outcome, State};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
@@ -48,7 +49,7 @@ pub(crate) async fn open(
     attempt: &Attempt,
     request: &StoredRequest,
 ) -> Result<Outcome, Finish> {
-    if let Some(payment_intent) = &order.payment_intent {
+    if let Some(payment_intent) = order.payment_intent.as_ref().filter(|_| Guard::OneLivePayable.is_on()) {
         match ctx.stripe.cancel(payment_intent, &cancel_key(ctx, payment_intent)).await {
             Answer::Canceled { .. } => {}
             Answer::Succeeded(payment) => return Ok(succeeded(order, payment)),
@@ -92,6 +93,7 @@ pub(crate) async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt
 pub(crate) async fn end(ctx: &Context, order: &Order, session: &str) -> Option<Outcome> {
     match ctx.stripe.expire_session(session, &cancel_key(ctx, session)).await {
         Answer::SessionExpired { .. } => Some(Outcome::Canceled { payment_intent: None }),
+        _ if !Guard::PagesEnd.is_on() => Some(Outcome::Canceled { payment_intent: None }),
         Answer::Succeeded(payment) => Some(succeeded(order, payment)),
         Answer::Processing { payment_intent } => Some(Outcome::Processing { payment_intent }),
         other => {

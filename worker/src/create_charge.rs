@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use shared::decline::{Decline, DeclineClass};
+use shared::guards::Guard;
 use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::Claimed;
 use shared::order::{Attempt, Order, Outcome, State};
@@ -85,7 +86,7 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
     let (Some(request), Some(first_sent)) = (&attempt.request, attempt.first_sent_at) else {
         return Err(Finish::Dead { reason: "a claimed attempt has no stored request".into() });
     };
-    if ctx.ledger.now().since(first_sent) > RESEND_FOR {
+    if Guard::KeyAge.refuses(ctx.ledger.now().since(first_sent) > RESEND_FOR) {
         return look_up(ctx, info, order, attempt).await;
     }
     if let Err(wait) = ctx.budget.take(BUDGET_PATIENCE).await {
@@ -141,11 +142,14 @@ pub(crate) fn step(order: &Order, answer: Answer) -> Step {
         }
         Answer::Canceled { payment_intent } => Step::Settle(Outcome::Canceled { payment_intent: Some(payment_intent) }),
         Answer::Throttled { reason, after, .. } => Step::Again { after, reason },
-        Answer::Unknown { replayed: true, .. } => Step::LookUp,
+        Answer::Unknown { .. } if !Guard::UnknownIsNoDecline.is_on() => {
+            Step::Settle(Outcome::Declined { payment_intent: order.payment_intent.clone(), decline: not_charged() })
+        }
         Answer::Unknown { reason, replayed: false } => {
             metrics::counter!("stripe_unknown_outcomes_total").increment(1);
             Step::Again { after: None, reason }
         }
+        Answer::Unknown { replayed: true, .. } => Step::LookUp,
         Answer::Refused { reason, kind: Refusal::Configuration } => {
             tracing::error!(reason, "Stripe refuses our key: no charge can work until it is mended");
             Step::Again { after: Some(CONFIGURATION_PAUSE), reason }

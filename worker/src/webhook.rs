@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use shared::guards::Guard;
 use shared::jobs::Webhook;
 use shared::ledger::{Change, InboxEvent, RefundState};
 use shared::order::{Attempt, AttemptState, Order, State};
@@ -45,7 +46,7 @@ enum Seen {
 pub async fn webhook(ctx: Context, job: Webhook, info: JobInfo) -> Finish {
     let Webhook::V1 { event: id } = job;
     let stored = match ctx.ledger.event(&id).await {
-        Ok(Some(stored)) if stored.handled => return Finish::done(),
+        Ok(Some(stored)) if Guard::HandledOnce.refuses(stored.handled) => return Finish::done(),
         Ok(Some(stored)) => stored.event,
         Ok(None) => return Finish::Dead { reason: "the inbox has no such event".into() },
         Err(error) => return later(&ctx, info, error.to_string()),
@@ -186,7 +187,9 @@ async fn ask(
         return Seen::Wait(Finish::retry(GRACE - age, "its own answer is on its way"));
     }
     let outcome = match payable.read(ctx).await {
-        Answer::Succeeded(payment) if payment.order != Some(order.id) => return Seen::Odd("another_order"),
+        Answer::Succeeded(payment) if Guard::PaymentOfOrder.refuses(payment.order != Some(order.id)) => {
+            return Seen::Odd("another_order");
+        }
         Answer::Succeeded(payment) => succeeded(order, Payment { order: Some(order.id), ..payment }),
         Answer::Throttled { reason, after: Some(after), .. } => {
             return Seen::Wait(Finish::retry(after + ctx.env.jitter(after / 2), reason));
@@ -214,7 +217,8 @@ async fn ask(
 }
 
 fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
-    order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
+    let is_sent = matches!(attempt.state, AttemptState::Owed | AttemptState::Sent);
+    Guard::Unanswered.refuses(order.state.is_in_queue() && is_sent)
 }
 
 /// Whether what a PaymentIntent or a Checkout Session is, short of paid, can be what an order waits for.

@@ -8,6 +8,7 @@
 //! step made, because both select the whole workspace with the same features.
 
 mod deny;
+mod hunt;
 mod packages;
 mod steps;
 mod suite;
@@ -35,6 +36,12 @@ enum Task {
     Test(TestArgs),
     /// Check form only: rustfmt, clippy and rustdoc, warnings denied.
     Check,
+    /// Take the guards away, all or those that are named, and look whether somebody notices each. All together write
+    /// the table of docs/PROOF.md.
+    Mutants {
+        /// As in shared/src/guards.rs
+        guards: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -47,7 +54,7 @@ struct TestArgs {
 }
 
 /// Selects what is compiled, the same in every step. The crash points are compiled in, so that tests can kill a process
-/// at a named point; a release build has none.
+/// at a named point, and with them the mutants, so that tests can take a guard away; a release build has neither.
 const EVERYTHING: [&str; 4] = ["--workspace", "--features", "stampede/crash-points", "--locked"];
 
 fn main() -> ExitCode {
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Task::Check => check(&mut steps, true).map(|()| "form".to_owned()),
         Task::Test(args) => test(&mut steps, &args),
+        Task::Mutants { guards } => mutants(&mut steps, &guards),
     };
     steps.end(outcome)
 }
@@ -89,12 +97,25 @@ fn test(steps: &mut Steps, args: &TestArgs) -> Result<String> {
     let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
     let environment = suite::Environment::new(&cluster, packages)?;
     let ran = steps.step("tests", || environment.run(&args.filters))?;
+    if args.filters.is_empty() {
+        steps.step("mutants", || hunt::Hunt::begin(&environment, true)?.quick())?;
+    }
     drop(cluster);
     if !args.filters.is_empty() {
         return Ok(format!("the selected tests\n\n{ran} passed, 0 failed"));
     }
     let floor = suite::compare_with_floor(ran)?;
     Ok(format!("at least {floor} tests should have run\n\n{ran} passed, 0 failed"))
+}
+
+fn mutants(steps: &mut Steps, guards: &[String]) -> Result<String> {
+    steps.step("build", || run(cargo().arg("build").args(EVERYTHING).arg("--all-targets")))?;
+    let packages = steps.step("npm and Python packages", packages::install)?;
+    let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
+    let environment = suite::Environment::new(&cluster, packages)?;
+    let hunt = steps.step("an optimised build", || hunt::Hunt::begin(&environment, false))?;
+    let noticed = steps.step("mutants", || hunt.whole(guards))?;
+    Ok(format!("{noticed} mutants were noticed"))
 }
 
 /// Whether a program answers to `--version`.
