@@ -150,6 +150,14 @@ guards! {
     RefundSum,
     /// The ledger's table lets no more go back than was paid.
     TableRefundSum,
+    /// The ledger's table has one refund for one request.
+    TableRefundRequest,
+    /// The ledger's table has one row for one refund at Stripe.
+    TableRefundAtStripe,
+    /// The ledger's table owes money that came by mistake back once.
+    TableMistakeOnce,
+    /// The ledger's table has an order's tickets once.
+    TableTickets,
     /// A ticket goes back once.
     TicketOnce,
     /// Nobody gets in on an order that was given back as a whole.

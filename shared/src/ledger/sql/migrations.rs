@@ -15,11 +15,19 @@ const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqli
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
 
 /// Guards that the tables have of their own.
-const GUARDED: [(Guard, &str, &str); 4] = [
+const GUARDED: [(Guard, &str, &str); 8] = [
     (Guard::TableUnits, "CHECK (committed BETWEEN 0 AND capacity)", "CHECK (1 = 1)"),
     (Guard::TableHold, "CONSTRAINT orders_one_per_hold UNIQUE", ""),
     (Guard::TableToken, "UNIQUE (order_id, token)", "CHECK (1 = 1)"),
     (Guard::TableRefundSum, "CHECK (refunded >= 0 AND refunding >= 0", "CHECK (1 = 1 OR refunded >= 0"),
+    (Guard::TableRefundRequest, "CONSTRAINT refunds_one_per_request UNIQUE", ""),
+    (Guard::TableRefundAtStripe, "CONSTRAINT refunds_one_per_refund_at_stripe UNIQUE", ""),
+    (
+        Guard::TableMistakeOnce,
+        "CREATE UNIQUE INDEX refunds_of_mistakes_go_once",
+        "CREATE INDEX refunds_of_mistakes_go_once",
+    ),
+    (Guard::TableTickets, "UNIQUE (order_id, position)", "CHECK (1 = 1)"),
 ];
 
 /// All steps, the oldest first.
