@@ -136,8 +136,6 @@ guards! {
     GapHeeded,
     /// An event is stored once.
     InboxOnce,
-    /// An event that was handled is not handled again.
-    HandledOnce,
     /// A job that is known is not queued a second time.
     JobOnce,
     /// Who lost a lease cannot end the job.

@@ -46,7 +46,7 @@ enum Seen {
 pub async fn webhook(ctx: Context, job: Webhook, info: JobInfo) -> Finish {
     let Webhook::V1 { event: id } = job;
     let stored = match ctx.ledger.event(&id).await {
-        Ok(Some(stored)) if Guard::HandledOnce.refuses(stored.handled) => return Finish::done(),
+        Ok(Some(stored)) if stored.handled => return Finish::done(),
         Ok(Some(stored)) => stored.event,
         Ok(None) => return Finish::Dead { reason: "the inbox has no such event".into() },
         Err(error) => return later(&ctx, info, error.to_string()),
