@@ -308,3 +308,41 @@ async fn watch(app: &App, order: &Order) {
     app.progress.watch(&*app.ledger, &order.sale).await;
     app.hub.expect(order, false);
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::env::Seeded;
+    use shared::ledger::Ledger as _;
+    use shared::sale::PricedItem;
+    use shared::stock::{Reserve, Reserved};
+
+    use super::*;
+    use crate::serve::tests::{now, paid_order, shop};
+
+    #[test]
+    fn a_call_does_not_undo_the_pin_of_which_a_quicker_one_has_made_the_order() {
+        let env = Seeded::new(5).env();
+        let (app, ledger) = shop(&env);
+        // The sale; its units are counted in the stock.
+        let sold = paid_order(&env, &ledger, env.uuid_v4());
+        let image = now(ledger.begin_epoch("demo", "run")).unwrap().unwrap();
+        now(app.stock.rebuild(image)).unwrap();
+        let (id, customer, asked_at) = (env.uuid_v7(), env.uuid_v4(), env.now());
+        let reserve = Reserve {
+            hold: id,
+            sale: "demo".into(),
+            customer,
+            items: vec![PricedItem { tier: "std".into(), quantity: 1, amount: 2_500 }],
+            currency: sold.currency,
+            think: Duration::from_secs(60),
+            order: Some(id),
+        };
+        let Reserved::Yes { hold, new: true } = now(app.stock.reserve(reserve)).unwrap() else { panic!("not held") };
+        let order = Order { id, hold: id, customer, accepted_at: asked_at, ..sold };
+        now(undo(&app, &Found::Yes { hold: hold.clone(), new: true }, Some(&order), asked_at)).unwrap();
+        let held = || now(app.stock.levels("demo")).unwrap().unwrap().tiers[0].held;
+        assert_eq!(held(), 1, "the other call found this pin, and its order uses it");
+        now(undo(&app, &Found::Yes { hold, new: true }, None, asked_at)).unwrap();
+        assert_eq!(held(), 0, "without an order nobody does");
+    }
+}

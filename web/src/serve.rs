@@ -203,4 +203,4 @@ async fn tell_stock(app: App) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,10 +16,8 @@ use crate::Context;
 /// # Errors
 /// A reason, when something could not be reached; do the whole again.
 pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applied, String> {
-    if !Guard::PublishAfterCommit.is_on()
-        && let Ok(Some(order)) = ctx.ledger.order(order).await
-    {
-        publish(ctx, &Order { version: order.version + 1, ..order }).await?;
+    if !Guard::PublishAfterCommit.is_on() {
+        Box::pin(publish_before(ctx, order)).await?;
     }
     let applied = ctx.ledger.apply(order, change).await.map_err(|error| error.to_string())?;
     shared::crash::point("after_settle");
@@ -57,6 +55,12 @@ pub fn settlement(order: &Order) -> Settlement {
         version: order.version,
         effect: order.state.stock(),
     }
+}
+
+/// Tells a room of a version that is not there yet.
+async fn publish_before(ctx: &Context, order: Uuid) -> Result<(), String> {
+    let Ok(Some(order)) = ctx.ledger.order(order).await else { return Ok(()) };
+    publish(ctx, &Order { version: order.version + 1, ..order }).await
 }
 
 async fn publish(ctx: &Context, order: &Order) -> Result<(), String> {

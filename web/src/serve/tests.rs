@@ -25,11 +25,11 @@ use crate::limits::Limits;
 use crate::snapshot;
 use crate::webhooks::Door;
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("nothing waits here")
 }
 
-fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
+pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
     let ledger = Arc::new(MemoryLedger::new(env.clone(), Terms::default()));
     let app = App::new(Parts {
         env: env.clone(),
@@ -48,7 +48,7 @@ fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
     (app, ledger)
 }
 
-fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
+pub(crate) fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
     let tier = Tier {
         id: "std".into(),
         name: "Standard".into(),
