@@ -240,7 +240,10 @@ fn table(all: &[Noticed]) -> Result<String> {
             None => "–".to_owned(),
         };
         let last = |test: &str| format!("`{}`", test.rsplit("::").next().unwrap_or(test));
-        let tests = tests.iter().map(|(test, _)| last(test)).collect::<Vec<_>>().join(", ");
+        // One story, told of several implementations, has one name.
+        let mut tests: Vec<String> = tests.iter().map(|(test, _)| last(test)).collect();
+        tests.dedup();
+        let tests = tests.join(", ");
         let tests = if tests.is_empty() { "–".to_owned() } else { tests };
         let _ = writeln!(text, "| {} | {protects} | {simulation} | {tests} |", names.join(", "));
     }

@@ -102,7 +102,7 @@ pub const MUTANTS: &[Mutant] = &[
     of(&["RunId"], NO, &["tests::stock::loss::a_server_restarted_from_an_old_snapshot_is_not_sold_from_until_rebuilt"]),
     of(
         &["StockVersion"],
-        NO,
+        MANY,
         &[
             "shared::stock::memory::tests::settling_twice_or_late_changes_nothing",
             "tests::stock::settling_twice_or_late_changes_nothing",
