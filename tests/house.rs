@@ -8,6 +8,7 @@ mod dependencies;
 mod documents;
 mod edge_cases;
 mod files;
+mod guards;
 mod imports;
 mod invariants;
 mod purity;

@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod crowd;
 mod fleet;
+mod gates;
 mod house;
 mod ledger;
 mod model;

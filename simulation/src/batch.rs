@@ -11,7 +11,7 @@ use crate::scene::Breach;
 use crate::world::Ended;
 
 /// After so many seeds that failed, one has seen enough.
-const MOST_FAILED: usize = 5;
+pub const MOST_FAILED: usize = 5;
 
 /// What became of many seeds.
 #[derive(Clone, Debug, Default)]
@@ -48,14 +48,14 @@ impl Summary {
     }
 }
 
-/// Plays so many seeds from the first one on; `seen` hears of each. It ends early when some have failed.
-pub fn run(first: u64, count: u64, threads: usize, seen: &(dyn Fn(&Ended) + Sync)) -> Summary {
+/// Plays so many seeds from the first one on; `seen` hears of each. It ends early when `most_failed` of them have failed.
+pub fn run(first: u64, count: u64, threads: usize, most_failed: usize, seen: &(dyn Fn(&Ended) + Sync)) -> Summary {
     let (next, failed) = (AtomicU64::new(0), AtomicUsize::new(0));
     let summary = Mutex::new(Summary::default());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while failed.load(Ordering::Relaxed) < MOST_FAILED {
+                while failed.load(Ordering::Relaxed) < most_failed {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= count {
                         return;

@@ -27,7 +27,7 @@ mod tests;
 mod wire;
 mod world;
 
-pub use batch::{Summary, run};
+pub use batch::{MOST_FAILED, Summary, run};
 pub use chance::{Fault, Without};
 pub use scene::{Breach, Told};
 pub use shrink::{Shrunk, shrink};

@@ -52,13 +52,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) stock: Arc<dyn Stock>,
     pub(crate) stripe: Arc<dyn Calls>,
-    /// See [`Hall::tells_of_gaps`].
-    pub(crate) tells_of_gaps: bool,
-    /// Web processes compare their rooms with the ledger now and then.
-    pub(crate) compares: bool,
     pub(crate) patience: Patience,
-    /// Units that stock and ledger believe to have beyond those that there are.
-    pub(crate) excess: u32,
 }
 
 pub(crate) struct Shop {
@@ -88,20 +82,16 @@ impl Shop {
             ledger: ledger.clone(),
             stock: redis.clone(),
             stripe: stripe.clone(),
-            tells_of_gaps: true,
-            compares: true,
             patience: Patience::default(),
-            excess: 0,
         };
         twist(&mut parts);
-        let mut sale = plan.sale(scene.env.now());
-        for tier in &mut sale.tiers {
+        let sale = plan.sale(scene.env.now());
+        for tier in &sale.tiers {
             scene.capacity.lock().insert(tier.id.clone(), tier.capacity);
-            tier.capacity += parts.excess;
         }
         // Nothing waits in a ledger in memory.
         let _ = ledger.create_sale(sale).now_or_never();
-        let hall = Hall { rooms: MemoryRooms::default(), redis: redis.clone(), tells_of_gaps: parts.tells_of_gaps };
+        let hall = Hall { rooms: MemoryRooms::default(), redis: redis.clone() };
         let webs = Mutex::new(vec![None; plan.webs]);
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let (scene, hall) = (scene.clone(), Arc::new(hall));
@@ -199,10 +189,7 @@ impl Shop {
         let enter = |task: BoxFuture<'static, ()>| self.scene.enter(who, task);
         enter(web::serve::deliver(app.clone(), subscription).boxed());
         enter(self.clone().every(Duration::from_secs(1), app.clone(), |app| web::serve::refresh(app).boxed()).boxed());
-        if self.parts.compares {
-            let compare = |app| web::serve::compare(app).boxed();
-            enter(self.clone().every(Duration::from_secs(15), app.clone(), compare).boxed());
-        }
+        enter(self.clone().every(Duration::from_secs(15), app.clone(), |app| web::serve::compare(app).boxed()).boxed());
         if let Some(door) = self.webs.lock().get_mut(web) {
             *door = Some(web::router(app));
         }

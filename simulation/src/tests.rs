@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
 use crate::chance::Without;
-use crate::mutants::{MUTANTS, Mutant};
+use crate::mutants::forgets_to_free;
 use crate::{batch, play, shrink, world};
 
 /// A number that nobody has chosen; printed, so that whatever it leads to can be played again.
@@ -16,7 +16,7 @@ fn fresh() -> u64 {
 fn three_hundred_fresh_seeds_hold_every_promise() {
     let first = fresh();
     eprintln!("seeds from {first} on; `stampede simulate --seed {first} --seeds 300` plays them again");
-    let summary = batch::run(first, 300, 2, &|_| {});
+    let summary = batch::run(first, 300, 2, batch::MOST_FAILED, &|_| {});
     assert!(summary.failed.is_empty(), "{:#?}", summary.failed);
     assert!(summary.orders > 600 && summary.paid * 2 > summary.orders, "too little happens: {summary:?}");
     let absent: Vec<_> = summary.faults.iter().filter(|(_, count)| **count == 0).collect();
@@ -37,27 +37,10 @@ fn the_same_seed_twice_tells_the_same_story() {
 }
 
 #[test]
-fn every_mutant_is_noticed_within_a_thousand_seeds() {
-    let find = |(what, twist): Mutant| {
-        let broken = |seed| Some((seed, world::play(seed, &Without::default(), false, twist).breach?));
-        let noticed = (0..1_000).find_map(broken);
-        let words = noticed.as_ref().map(|(seed, breach)| format!("after {} seeds: {}", seed + 1, breach.what));
-        eprintln!("{what}: {}", words.unwrap_or_else(|| "not noticed".into()));
-        noticed.is_some()
-    };
-    let noticed: Vec<bool> = std::thread::scope(|scope| {
-        let (one, two) = MUTANTS.split_at(MUTANTS.len() / 2);
-        let halves = [one, two].map(|half| scope.spawn(move || half.iter().copied().map(find).collect::<Vec<_>>()));
-        halves.into_iter().flat_map(|half| half.join().expect("it does not panic")).collect()
-    });
-    assert!(noticed.into_iter().all(|noticed| noticed));
-}
-
-#[test]
 fn a_story_is_made_smaller_and_still_fails() {
-    let (_, twist) = MUTANTS[1];
+    let twist = forgets_to_free;
     let seed = (0..1_000).find(|seed| world::play(*seed, &Without::default(), false, twist).breach.is_some());
-    let seed = seed.expect("the mutant is noticed");
+    let seed = seed.expect("it is noticed that units are lost");
     let whole = world::play(seed, &Without::default(), true, twist);
     let small = shrink::shrink_with(seed, twist).expect("it fails");
     assert!(small.ended.breach.is_some() && small.ended.story.len() < whole.story.len());

@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use shared::env::Env;
+use shared::guards::Guard;
 use simulation::{Shrunk, Summary, Told, Without};
 
 /// Seeds that are drawn when none is named are below this, so that they can be typed.
@@ -30,6 +31,9 @@ pub(crate) struct Simulate {
     /// With --seed: tell all that happened, although nothing failed
     #[arg(long, requires = "seed")]
     story: bool,
+    /// End at the first seed that fails, and look for no smaller world in which it does
+    #[arg(long)]
+    fail_fast: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,8 +50,9 @@ pub(crate) fn run(asked: &Simulate) -> ExitCode {
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} seeds  {per_sec}  {eta} left{msg}") {
         bar.set_style(style);
     }
+    let most_failed = if asked.fail_fast { 1 } else { simulation::MOST_FAILED };
     let began = Instant::now();
-    let summary = simulation::run(first, count, threads, &|ended| {
+    let summary = simulation::run(first, count, threads, most_failed, &|ended| {
         bar.inc(1);
         if let Some(breach) = &ended.breach {
             bar.set_message(format!("  seed {} failed: {}", ended.seed, breach.what));
@@ -55,7 +60,8 @@ pub(crate) fn run(asked: &Simulate) -> ExitCode {
     });
     let took = began.elapsed();
     bar.finish_and_clear();
-    let smaller = summary.failed.keys().next().and_then(|seed| simulation::shrink(*seed));
+    let failed = summary.failed.keys().next().filter(|_| !asked.fail_fast);
+    let smaller = failed.and_then(|seed| simulation::shrink(*seed));
     if asked.json {
         println!("{:#}", data(first, count, &summary, took, smaller.as_ref()));
     } else {
@@ -70,6 +76,12 @@ pub(crate) fn run(asked: &Simulate) -> ExitCode {
     if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// In a build in which guards can be taken away: which of them were.
+fn guards_off() -> String {
+    let off: Vec<&str> = Guard::taken_away().into_iter().map(Guard::name).collect();
+    if off.is_empty() { String::new() } else { format!("{:<12} {}\n", "guards off", off.join(", ")) }
+}
+
 /// In hundredths: how many of these in one second.
 fn rate(seeds: u64, took: Duration) -> u128 {
     u128::from(seeds) * 100_000 / took.as_millis().max(1)
@@ -77,6 +89,7 @@ fn rate(seeds: u64, took: Duration) -> u128 {
 
 fn words(first: u64, summary: &Summary, took: Duration) -> String {
     let rate = rate(summary.seeds, took);
+    let mut text = guards_off();
     let rows = [
         ("first seed", first.to_string()),
         ("seeds", summary.seeds.to_string()),
@@ -86,7 +99,6 @@ fn words(first: u64, summary: &Summary, took: Duration) -> String {
         ("orders", format!("{}, of which {} were paid", summary.orders, summary.paid)),
         ("faults", summary.faults.values().sum::<u64>().to_string()),
     ];
-    let mut text = String::new();
     for (name, value) in rows {
         let _ = writeln!(text, "{name:<12} {value}");
     }
@@ -138,6 +150,7 @@ fn data(first: u64, count: u64, summary: &Summary, took: Duration, smaller: Opti
         |told: &Told| json!({"at_ms": told.at.as_millis(), "who": told.who, "what": told.what, "order": told.about});
     let story: Option<Vec<Value>> = smaller.map(|smaller| smaller.ended.story.iter().map(told).collect());
     json!({
+        "guards_off": Guard::taken_away().into_iter().map(Guard::name).collect::<Vec<_>>(),
         "first_seed": first, "seeds_asked": count, "seeds": summary.seeds, "took_ms": took.as_millis(),
         "steps": summary.steps, "orders": summary.orders, "paid": summary.paid,
         "simulated_ms": summary.simulated.as_millis(), "faults": faults, "failed": failed, "story": story,

@@ -64,6 +64,8 @@ impl Desk {
         let mut command = Command::new(binary);
         command
             .env_clear()
+            // A guard that was taken away is so in every process.
+            .envs(std::env::var("STAMPEDE_MUTANT").ok().map(|named| ("STAMPEDE_MUTANT", named)))
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .env("PATH", std::env::var("PATH").unwrap_or_default())
             .env("SANDBOX_BIND", format!("127.0.0.1:{}", self.sandbox_port))

@@ -10,8 +10,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use shared::guards::Guard;
 use shared::jobs::{Authentication, Cause};
-use shared::order::State as OrderState;
+use shared::order::{Order, State as OrderState};
 use shared::queue::{NewJob, Pushed};
 use uuid::Uuid;
 
@@ -36,7 +37,8 @@ pub async fn refresh(
     Path(id): Path<Uuid>,
     Input(body): Input<Body>,
 ) -> Result<Response, Problem> {
-    let order = app.ledger.order(id).await?.filter(|order| order.customer == customer.id);
+    let is_theirs = |order: &Order| Guard::OrderOfCustomer.holds(order.customer == customer.id);
+    let order = app.ledger.order(id).await?.filter(is_theirs);
     let order = order.ok_or_else(Problem::not_found)?;
     if order.state != OrderState::RequiresAction {
         return Ok((StatusCode::OK, Json(orders::view(&app, &order))).into_response());

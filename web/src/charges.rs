@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use email_address::{EmailAddress, Options};
 use serde::Deserialize;
 use shared::env::Timestamp;
+use shared::guards::Guard;
 use shared::jobs::CreateCharge;
 use shared::ledger::{Accept, Accepted};
 use shared::message::Message;
@@ -275,7 +276,7 @@ async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: T
 /// call: its units are counted already, though the stock may have forgotten its hold.
 async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timestamp) -> Result<(), Problem> {
     let Found::Yes { hold: Hold { id, sale, order: Some(order), .. }, new: true } = found else { return Ok(()) };
-    if known.is_some_and(|known| uses(known, *id, asked_at)) {
+    if Guard::UndoOwnPin.refuses(known.is_some_and(|known| uses(known, *id, asked_at))) {
         return Ok(());
     }
     if id == order {
@@ -323,9 +324,14 @@ async fn watch(app: &App, order: &Order) {
 
 #[cfg(test)]
 mod tests {
+    use shared::env::Seeded;
+    use shared::ledger::Ledger as _;
     use shared::order::State;
+    use shared::sale::PricedItem;
+    use shared::stock::{Reserve, Reserved};
 
     use super::*;
+    use crate::serve::tests::{now, paid_order, shop};
 
     /// An order of a hold, accepted at this time by the clock of whoever accepted it.
     fn order(hold: Uuid, state: State, accepted_at: Timestamp) -> Order {
@@ -371,5 +377,32 @@ mod tests {
         assert!(uses(&order(hold, State::Paid, before(200)), hold, asked_at), "paid while this call was on its way");
         assert!(!uses(&order(hold, State::Paid, before(60_000)), hold, asked_at), "sent again long after");
         assert!(!uses(&order(Uuid::from_u128(4), State::Accepted, before(0)), hold, asked_at), "another hold");
+    }
+
+    #[test]
+    fn a_call_does_not_undo_the_pin_of_which_a_quicker_one_has_made_the_order() {
+        let env = Seeded::new(5).env();
+        let (app, ledger) = shop(&env);
+        // The sale; its units are counted in the stock.
+        let sold = paid_order(&env, &ledger, env.uuid_v4());
+        let image = now(ledger.begin_epoch("demo", "run")).unwrap().unwrap();
+        now(app.stock.rebuild(image)).unwrap();
+        let (id, customer, asked_at) = (env.uuid_v7(), env.uuid_v4(), env.now());
+        let reserve = Reserve {
+            hold: id,
+            sale: "demo".into(),
+            customer,
+            items: vec![PricedItem { tier: "std".into(), quantity: 1, amount: 2_500 }],
+            currency: sold.currency,
+            think: Duration::from_secs(60),
+            order: Some(id),
+        };
+        let Reserved::Yes { hold, new: true } = now(app.stock.reserve(reserve)).unwrap() else { panic!("not held") };
+        let order = Order { id, hold: id, customer, accepted_at: asked_at, ..sold };
+        now(undo(&app, &Found::Yes { hold: hold.clone(), new: true }, Some(&order), asked_at)).unwrap();
+        let held = || now(app.stock.levels("demo")).unwrap().unwrap().tiers[0].held;
+        assert_eq!(held(), 1, "the other call found this pin, and its order uses it");
+        now(undo(&app, &Found::Yes { hold, new: true }, None, asked_at)).unwrap();
+        assert_eq!(held(), 0, "without an order nobody does");
     }
 }

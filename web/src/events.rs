@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream::{self, StreamExt as _};
+use shared::guards::Guard;
 use shared::message::Message;
 
 use crate::app::App;
@@ -23,8 +24,13 @@ pub async fn open(
     customer: Customer,
     RawQuery(query): RawQuery,
 ) -> Result<impl IntoResponse, Problem> {
+    let too_early =
+        if Guard::JoinThenSnapshot.is_on() { None } else { Some(snapshot::take(&app, customer.id, &[]).await?) };
     let connection = socket::join(&app, customer.id, query.as_deref()).await?;
-    let welcome = snapshot::take(&app, customer.id, connection.sales()).await?;
+    let welcome = match too_early {
+        None => snapshot::take(&app, customer.id, connection.sales()).await?,
+        Some(welcome) => welcome,
+    };
     let frames = stream::iter(welcome).chain(live(app, connection));
     let events = frames.map(|frame| Ok::<_, Infallible>(Event::default().data(frame.as_str())));
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(20));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axum::extract::ws::Utf8Bytes;
 use dashmap::DashMap;
+use shared::guards::Guard;
 use shared::order::{Order, State};
 use shared::rooms::Envelope;
 use tokio::sync::mpsc;
@@ -279,7 +280,8 @@ impl Room {
     }
 
     fn remember(&mut self, order: Uuid, known: Known) {
-        if self.orders.get(&order).is_none_or(|before| before.version <= known.version) {
+        let is_older = |before: &Known| Guard::ToldVersion.refuses(before.version > known.version);
+        if !self.orders.get(&order).is_some_and(is_older) {
             self.orders.insert(order, known);
         }
     }

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use shared::guards::Guard;
 use shared::message::OrderView;
 use shared::order::Order;
 use uuid::Uuid;
@@ -22,7 +23,8 @@ pub async fn list(State(app): State<App>, customer: Customer) -> Result<Response
 
 /// One of the customer's orders; somebody else's is not there.
 pub async fn show(State(app): State<App>, customer: Customer, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let order = app.ledger.order(id).await?.filter(|order| order.customer == customer.id);
+    let is_theirs = |order: &Order| Guard::OrderOfCustomer.holds(order.customer == customer.id);
+    let order = app.ledger.order(id).await?.filter(is_theirs);
     let order = order.ok_or_else(Problem::not_found)?;
     Ok(private(json!(view(&app, &order))))
 }

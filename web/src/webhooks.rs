@@ -13,6 +13,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use shared::config::Secret;
+use shared::guards::Guard;
 use shared::jobs::Webhook;
 use shared::ledger::InboxEvent;
 use shared::queue::NewJob;
@@ -95,7 +96,7 @@ fn believed(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Event, Proble
         }
     })?;
     let event = Event::read(body).ok_or_else(|| Problem::malformed("The body is not an event of Stripe's."))?;
-    if event.livemode != app.webhooks.live {
+    if Guard::Livemode.refuses(event.livemode != app.webhooks.live) {
         tracing::warn!(event = event.id, livemode = event.livemode, "a webhook event of the other mode was refused");
         return Err(Problem::bad_event("wrong_mode", "The event's livemode does not fit to the keys of this shop."));
     }

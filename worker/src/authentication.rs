@@ -7,8 +7,10 @@
 //! a hint to ask: what is settled is what Stripe says, in the one path, [`settle`].
 
 use shared::decline::Decline;
+use shared::guards::Guard;
 use shared::jobs::{Authentication, Cause};
 use shared::ledger::{Change, Left};
+use shared::order::Outcome;
 use shared::queue::worker::JobInfo;
 use shared::queue::{Finish, NewJob, Pushed};
 use shared::stripe::Answer;
@@ -33,7 +35,7 @@ pub async fn authentication(ctx: Context, job: Authentication, info: JobInfo) ->
         return settle::show(&ctx, &order).await.map_or_else(|reason| later(&ctx, info, reason), |()| Finish::done());
     };
     let answer = match (payable, cause) {
-        (Payable::Session(session), Cause::GivenUp) => {
+        (Payable::Session(session), Cause::GivenUp) if Guard::PageEndedFirst.is_on() => {
             ctx.stripe.expire_session(session, &cancel_key(&ctx, session)).await
         }
         (payable, _) => payable.read(&ctx).await,
@@ -41,6 +43,9 @@ pub async fn authentication(ctx: Context, job: Authentication, info: JobInfo) ->
     let asked = match (answer, cause) {
         (Answer::RequiresAction { .. } | Answer::Hosted { .. }, Cause::Asked) => return Finish::done(),
         (Answer::RequiresAction { .. } | Answer::Hosted { .. }, Cause::Silence) => return once_more(&ctx),
+        (Answer::Hosted { .. }, Cause::GivenUp) if !Guard::PageEndedFirst.is_on() => {
+            Step::Settle(Outcome::Canceled { payment_intent: None })
+        }
         (Answer::Hosted { .. }, Cause::GivenUp) => return later(&ctx, info, "Stripe's page is not ended yet"),
         (Answer::RequiresAction { payment_intent, .. }, Cause::GivenUp) => {
             Step::CallOff { payment_intent, decline: Decline::canceled() }

@@ -3,6 +3,7 @@
 //! **One live payable per order.** What an earlier attempt could still be paid by is canceled at Stripe before a page is
 //! made, and a page is proved dead before another attempt begins: only [`Answer::SessionExpired`] says so.
 
+use shared::guards::Guard;
 use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
@@ -34,7 +35,7 @@ pub(crate) async fn open(
     attempt: &Attempt,
     request: &StoredRequest,
 ) -> Result<Outcome, Finish> {
-    if let Some(payment_intent) = &order.payment_intent {
+    if let Some(payment_intent) = order.payment_intent.as_ref().filter(|_| Guard::OneLivePayable.is_on()) {
         match ctx.stripe.cancel(payment_intent, &cancel_key(ctx, payment_intent)).await {
             Answer::Canceled { .. } => {}
             Answer::Succeeded(payment) => return Ok(succeeded(order, payment)),

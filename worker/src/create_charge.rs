@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use shared::guards::Guard;
 use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::Claimed;
 use shared::order::{Attempt, Order, Outcome};
@@ -68,7 +69,7 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
     let (Some(request), Some(first_sent)) = (&attempt.request, attempt.first_sent_at) else {
         return Err(Finish::Dead { reason: "a claimed attempt has no stored request".into() });
     };
-    if ctx.ledger.now().since(first_sent) > RESEND_FOR {
+    if Guard::KeyAge.refuses(ctx.ledger.now().since(first_sent) > RESEND_FOR) {
         return look_up(ctx, info, order, attempt).await;
     }
     if let Err(wait) = ctx.budget.take(BUDGET_PATIENCE).await {

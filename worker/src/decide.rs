@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use shared::decline::{Decline, DeclineClass};
+use shared::guards::Guard;
 use shared::order::{Attempt, AttemptState, Order, Outcome, State};
 use shared::stripe::{Answer, Found, Payment, Refusal};
 
@@ -77,6 +78,9 @@ pub fn step(order: &Order, answer: Answer) -> Step {
         }
         Answer::Canceled { payment_intent } => Step::Settle(Outcome::Canceled { payment_intent: Some(payment_intent) }),
         Answer::Throttled { reason, after, .. } => Step::Again { after, reason },
+        Answer::Unknown { .. } if !Guard::UnknownIsNoDecline.is_on() => {
+            Step::Settle(Outcome::Declined { payment_intent: order.payment_intent.clone(), decline: not_charged() })
+        }
         Answer::Unknown { replayed: true, .. } => Step::LookUp,
         Answer::Unknown { reason, replayed: false } => {
             metrics::counter!("stripe_unknown_outcomes_total").increment(1);
@@ -158,6 +162,8 @@ fn weight(answer: &Answer) -> u8 {
 #[must_use]
 pub fn ended(order: &Order, payable: Payable<'_>, answer: Answer) -> Option<Outcome> {
     match (payable, answer) {
+        (Payable::Intent(_), _) if !Guard::StripesWord.is_on() => Some(Outcome::Canceled { payment_intent: None }),
+        (Payable::Session(_), _) if !Guard::PagesEnd.is_on() => Some(Outcome::Canceled { payment_intent: None }),
         (_, Answer::Succeeded(payment)) => match (payable, succeeded(order, payment)) {
             // A PaymentIntent of ours has the order's currency.
             (Payable::Intent(_), Outcome::Stuck { .. }) => None,
@@ -200,7 +206,9 @@ pub enum Heard {
 pub fn heard(order: &Order, attempt: &Attempt, payable: Payable<'_>, answer: Answer, age: Duration) -> Heard {
     let unanswered = is_unanswered(order, attempt);
     match answer {
-        Answer::Succeeded(payment) if payment.order != Some(order.id) => Heard::AnothersPayment,
+        Answer::Succeeded(payment) if Guard::PaymentOfOrder.refuses(payment.order != Some(order.id)) => {
+            Heard::AnothersPayment
+        }
         Answer::Succeeded(payment) => {
             Heard::Step(Step::Settle(succeeded(order, Payment { order: Some(order.id), ..payment })))
         }
@@ -221,7 +229,8 @@ pub fn heard(order: &Order, attempt: &Attempt, payable: Payable<'_>, answer: Ans
 /// Whether an attempt's own answer is still to come.
 #[must_use]
 pub fn is_unanswered(order: &Order, attempt: &Attempt) -> bool {
-    order.state.is_in_queue() && matches!(attempt.state, AttemptState::Owed | AttemptState::Sent)
+    let is_sent = matches!(attempt.state, AttemptState::Owed | AttemptState::Sent);
+    Guard::Unanswered.refuses(order.state.is_in_queue() && is_sent)
 }
 
 /// Whether what a PaymentIntent or a Checkout Session is, short of paid, can be what an order waits for.

@@ -1,6 +1,7 @@
 //! Settling: one ledger transaction, then the stock effect and the publish, both derived from where the order now
 //! stands. Whatever is learned of a payment, from an answer, a look-up or a deadline, goes through here.
 
+use shared::guards::Guard;
 use shared::ledger::{Applied, Change};
 use shared::message::Message;
 use shared::order::Order;
@@ -15,6 +16,9 @@ use crate::Context;
 /// # Errors
 /// A reason, when something could not be reached; do the whole again.
 pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applied, String> {
+    if !Guard::PublishAfterCommit.is_on() {
+        Box::pin(publish_before(ctx, order)).await?;
+    }
     let applied = ctx.ledger.apply(order, change).await.map_err(|error| error.to_string())?;
     shared::crash::point("after_settle");
     if let Applied::Order { order, changed, .. } = &applied {
@@ -22,7 +26,9 @@ pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applie
             tracing::info!(order = %order.id, state = %order.state, version = order.version, "settled");
             metrics::counter!("orders_settled_total", "state" => order.state.as_str()).increment(1);
         }
-        show(ctx, order).await?;
+        if *changed || Guard::ShownAgain.is_on() {
+            show(ctx, order).await?;
+        }
     }
     Ok(applied)
 }
@@ -49,6 +55,12 @@ pub fn settlement(order: &Order) -> Settlement {
         version: order.version,
         effect: order.state.stock(),
     }
+}
+
+/// Tells a room of a version that is not there yet.
+async fn publish_before(ctx: &Context, order: Uuid) -> Result<(), String> {
+    let Ok(Some(order)) = ctx.ledger.order(order).await else { return Ok(()) };
+    publish(ctx, &Order { version: order.version + 1, ..order }).await
 }
 
 async fn publish(ctx: &Context, order: &Order) -> Result<(), String> {

@@ -9,6 +9,7 @@
 
 mod chaos;
 mod deny;
+mod hunt;
 mod packages;
 mod steps;
 mod suite;
@@ -42,6 +43,15 @@ enum Task {
     Fuzz(Passed),
     /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
     Chaos(chaos::ChaosArgs),
+    /// Take the guards away, all or those that are named, and look whether somebody notices each. All together write
+    /// the table of docs/PROOF.md.
+    Mutants {
+        /// Only as far as each `cargo xtask test` looks: no optimised build, and no more than a few seeds
+        #[arg(long, conflicts_with = "guards")]
+        quick: bool,
+        /// As in shared/src/guards.rs
+        guards: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -61,7 +71,7 @@ struct Passed {
 }
 
 /// Selects what is compiled, the same in every step. The crash points are compiled in, so that tests can kill a process
-/// at a named point; a release build has none.
+/// at a named point, and with them the mutants, so that tests can take a guard away; a release build has neither.
 const EVERYTHING: [&str; 4] = ["--workspace", "--features", "stampede/crash-points", "--locked"];
 
 fn main() -> ExitCode {
@@ -72,6 +82,7 @@ fn main() -> ExitCode {
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
         Task::Chaos(args) => chaos::run(&mut steps, &args),
+        Task::Mutants { quick, guards } => mutants(&mut steps, quick, &guards),
     };
     steps.end(outcome)
 }
@@ -117,12 +128,25 @@ fn test(steps: &mut Steps, args: &TestArgs) -> Result<String> {
     let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
     let environment = suite::Environment::new(&cluster, packages)?;
     let ran = steps.step("tests", || environment.run(&args.filters))?;
+    if args.filters.is_empty() {
+        steps.step("mutants", || hunt::Hunt::begin(&environment, true)?.quick())?;
+    }
     drop(cluster);
     if !args.filters.is_empty() {
         return Ok(format!("the selected tests\n\n{ran} passed, 0 failed"));
     }
     let floor = suite::compare_with_floor(ran)?;
     Ok(format!("at least {floor} tests should have run\n\n{ran} passed, 0 failed"))
+}
+
+fn mutants(steps: &mut Steps, quick: bool, guards: &[String]) -> Result<String> {
+    steps.step("build", || run(cargo().arg("build").args(EVERYTHING).arg("--all-targets")))?;
+    let packages = steps.step("npm and Python packages", packages::install)?;
+    let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
+    let environment = suite::Environment::new(&cluster, packages)?;
+    let hunt = steps.step("the programs", || hunt::Hunt::begin(&environment, quick))?;
+    let noticed = steps.step("mutants", || if quick { hunt.quick() } else { hunt.whole(guards) })?;
+    Ok(format!("{noticed} mutants were noticed"))
 }
 
 /// Whether a program answers to `--version`.

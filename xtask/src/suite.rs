@@ -38,9 +38,14 @@ impl Environment {
         }
     }
 
+    /// Their names and values.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
     fn cargo(&self) -> Command {
         let mut command = cargo();
-        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+        command.envs(self.variables());
         command
     }
 

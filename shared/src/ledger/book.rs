@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::records::{AuditEntry, Image, ImagePin, ImageTier, OutboxEntry, Refund, SaleCounters};
 use super::{Control, Controlled, counts_against_capacity};
 use crate::env::{Env, Timestamp};
+use crate::guards::Guard;
 use crate::order::state::StockEffect;
 use crate::order::{Attempt, Order, State, Ticket, email_key};
 use crate::sale::{Item, MOST_CAPACITY, PricedItem, Sale};
@@ -287,7 +288,7 @@ impl Book {
         items.iter().find_map(|item| {
             let capacity = page.sale.tier(&item.tier).map_or(0, |tier| tier.capacity);
             let committed = page.committed.get(&item.tier).copied().unwrap_or(0);
-            (committed.saturating_add(item.quantity) > capacity).then(|| item.tier.clone())
+            Guard::LedgerUnits.refuses(committed.saturating_add(item.quantity) > capacity).then(|| item.tier.clone())
         })
     }
 

@@ -14,6 +14,7 @@ use super::{
     Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 use crate::env::{Env, Timestamp};
+use crate::guards::Guard;
 use crate::order::{Attempt, Order, State};
 use crate::sale::Sale;
 
@@ -194,7 +195,7 @@ impl Ledger for MemoryLedger {
     async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError> {
         let mut store = self.store.lock();
         let store_one = |event: InboxEvent| {
-            let new = store.inbox.iter().all(|(known, _)| known.id != event.id);
+            let new = store.inbox.iter().all(|(known, _)| Guard::InboxOnce.holds(known.id != event.id));
             if new {
                 store.inbox.push((event, false));
             }

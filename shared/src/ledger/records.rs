@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::env::Timestamp;
+use crate::guards::Guard;
 use crate::money::Currency;
 use crate::order::Order;
 use crate::sale::Item;
@@ -116,10 +117,10 @@ impl Refund {
     /// The key under which it is sent: one per row, until Stripe has stored an answer there that moved no money.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        match self.spent_keys {
+        Guard::RefundKeyStays.key(match self.spent_keys {
             0 => format!("refund-{}", self.id),
             spent => format!("refund-{}-{spent}", self.id),
-        }
+        })
     }
 
     /// Whether it gives back what came by mistake.

@@ -15,6 +15,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guards::Guard;
+
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -223,16 +225,20 @@ pub fn apply(facts: Facts, event: Event) -> Verdict {
     match event {
         E::Succeeded | E::SucceededOtherwise => on_success(facts, event),
         // A failure of another attempt than the current one settles nothing.
-        E::Declined | E::CanceledAtStripe | E::ActionRequired | E::Processing | E::Stuck if !facts.current_attempt => {
+        E::Declined | E::CanceledAtStripe | E::ActionRequired | E::Processing | E::Stuck
+            if Guard::OwnAttempt.refuses(!facts.current_attempt) =>
+        {
             Verdict::Stays
         }
         E::Claimed => match state {
             S::Accepted if facts.current_attempt => Verdict::Moves(S::Charging, Duty::None),
             S::Charging if facts.current_attempt => Verdict::Stays,
+            _ if !Guard::ClaimByState.is_on() => Verdict::Moves(S::Charging, Duty::None),
             _ => Verdict::Refused,
         },
         E::NextAttempt => match state {
             S::Declined => Verdict::Moves(S::Accepted, Duty::Charge),
+            _ if !Guard::AttemptAfterDecline.is_on() => Verdict::Moves(S::Accepted, Duty::Charge),
             _ => Verdict::Refused,
         },
         E::ActionRequired => match state {
@@ -247,6 +253,7 @@ pub fn apply(facts: Facts, event: Event) -> Verdict {
         },
         E::Declined => match state {
             S::Charging | S::RequiresAction => Verdict::Moves(S::Declined, Duty::GiveTime),
+            S::Paid if !Guard::SuccessStays.is_on() => Verdict::Moves(S::Declined, Duty::GiveTime),
             // A declined PaymentIntent can be confirmed again: closing goes on until it is canceled.
             _ => Verdict::Stays,
         },
@@ -260,6 +267,9 @@ pub fn apply(facts: Facts, event: Event) -> Verdict {
             _ => Verdict::Stays,
         },
         E::TimeOver => match state {
+            S::Declined | S::RequiresAction if !Guard::ClosingFirst.is_on() => {
+                Verdict::Moves(S::Expired, Duty::Release)
+            }
             S::Declined | S::RequiresAction => Verdict::Closes(super::Closing { from: state, to: S::Expired }),
             S::Closing | S::Expired | S::Canceled => Verdict::Stays,
             _ => Verdict::Refused,

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError, QueueOptions};
 use crate::env::{Env, Timestamp};
+use crate::guards::Guard;
 
 /// The in-memory [`Queue`].
 pub struct Memory {
@@ -92,7 +93,7 @@ impl Store {
     fn push(&mut self, job: NewJob, max_len: usize, now: Now) -> Pushed {
         let line = self.lines.entry(job.queue).or_default();
         let key: Arc<str> = job.key.into();
-        if line.ids.contains_key(&key) {
+        if Guard::JobOnce.refuses(line.ids.contains_key(&key)) {
             return Pushed::Duplicate;
         }
         if line.jobs.len() >= max_len {
@@ -134,7 +135,7 @@ impl Store {
     fn held(&mut self, lease: &Lease) -> Option<(&mut Line, u64)> {
         let line = self.lines.get_mut(lease.queue)?;
         let id = lease.id.parse().ok()?;
-        let ours = matches!(line.jobs.get(&id)?.state, State::Running { fence, .. } if fence == lease.fence);
+        let ours = matches!(line.jobs.get(&id)?.state, State::Running { fence, .. } if Guard::Fence.holds(fence == lease.fence));
         ours.then_some((line, id))
     }
 }
@@ -152,7 +153,7 @@ impl Line {
         self.promote(now.steady);
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
-            let lapsed = self.running.first().copied().filter(|(until, _)| *until <= now.steady);
+            let lapsed = self.running.first().copied().filter(|(until, _)| Guard::Lease.holds(*until <= now.steady));
             let id = if let Some(entry) = lapsed {
                 self.running.remove(&entry);
                 entry.1

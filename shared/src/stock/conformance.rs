@@ -49,6 +49,7 @@ macro_rules! stock_conformance_suite {
             a_customer_has_few_unpaid_holds,
             the_holds_of_a_customer_in_two_sales_come_in_the_order_of_their_ends,
             capacity_can_be_added_while_holds_stand,
+            a_hold_is_nobodys_but_its_customers,
             a_pinned_hold_never_expires,
             a_refused_order_gives_the_buyer_the_rest_of_the_thinking_time,
             settling_twice_or_late_changes_nothing,

@@ -17,6 +17,7 @@ use stripe_shared::PaymentIntentAllowedPaymentMethodTypes;
 use stripe_types::Currency;
 use uuid::Uuid;
 
+use crate::guards::Guard;
 use crate::order::StoredRequest;
 
 /// The longest payment token that is taken, in bytes; Stripe's own are about 30.
@@ -102,7 +103,7 @@ pub fn token_kind(token: &str) -> Result<TokenKind, UnknownToken> {
 /// The idempotency key of an attempt: a function of nothing but the order and the attempt's number.
 #[must_use]
 pub fn idempotency_key(order: Uuid, attempt: u32) -> String {
-    format!("charge-{order}-{attempt}")
+    Guard::KeyStays.key(format!("charge-{order}-{attempt}"))
 }
 
 /// Encodes an attempt's request.

@@ -12,6 +12,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::env::Timestamp;
+use crate::guards::Guard;
 
 /// How far a signature's time may be from ours, as in Stripe's own libraries.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
@@ -70,12 +71,12 @@ pub fn verify<'a>(
         mac.update(body);
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     };
-    if !{ secrets }.any(signed_by) {
+    if Guard::EventSignature.refuses(!{ secrets }.any(signed_by)) {
         return Err(Distrust::Forged);
     }
     let seconds: i64 = time.parse().map_err(|_| Distrust::Unsigned)?;
     let away = now.0.div_euclid(1_000).abs_diff(seconds);
-    if away > TOLERANCE.as_secs() { Err(Distrust::Stale) } else { Ok(()) }
+    if Guard::EventAge.refuses(away > TOLERANCE.as_secs()) { Err(Distrust::Stale) } else { Ok(()) }
 }
 
 /// The time as it is written, and every `v1` signature; other schemes are of no use.

@@ -22,8 +22,6 @@ impl Broken for RoomsError {
 pub(crate) struct Hall {
     pub(crate) rooms: MemoryRooms,
     pub(crate) redis: Arc<Redis>,
-    /// A subscription that has lost something says so. Without that, nobody would know.
-    pub(crate) tells_of_gaps: bool,
 }
 
 #[async_trait]
@@ -56,7 +54,7 @@ struct Frail {
 impl Subscription for Frail {
     async fn next(&mut self) -> Option<Received> {
         loop {
-            if std::mem::take(&mut self.owes_word) && self.hall.tells_of_gaps {
+            if std::mem::take(&mut self.owes_word) {
                 return Some(Received::Interrupted);
             }
             let lost = self.hall.redis.lost.notified();

@@ -9,25 +9,27 @@ use shared::env::{Env, Seeded};
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Change, Ledger as _, RefundRequest, RefundWhat};
-use shared::order::{Order, Outcome, StoredRequest};
+use shared::message::Message;
+use shared::order::{Order, Outcome, State, StoredRequest};
 use shared::queue::memory::Memory;
+use shared::rooms::Envelope;
 use shared::rooms::memory::MemoryRooms;
 use shared::sale::{PricedItem, Sale, Tier};
 use shared::stock::memory::MemoryStock;
 use uuid::Uuid;
 
-use super::compare;
+use super::{compare, deliver};
 use crate::app::{App, Page, Parts};
 use crate::hub::{Connection, Hub};
 use crate::limits::Limits;
 use crate::snapshot;
 use crate::webhooks::Door;
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("nothing waits here")
 }
 
-fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
+pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
     let ledger = Arc::new(MemoryLedger::new(env.clone(), Terms::default()));
     let app = App::new(Parts {
         env: env.clone(),
@@ -46,7 +48,7 @@ fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
     (app, ledger)
 }
 
-fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
+pub(crate) fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
     let tier = Tier {
         id: "std".into(),
         name: "Standard".into(),
@@ -150,4 +152,40 @@ fn an_order_that_came_and_ended_within_a_gap_is_told_to_the_tab_at_the_other_doo
     app.hub.has_missed();
     now(compare(app));
     assert_eq!(told(&mut tab), [(order.version, "paid".to_owned())]);
+}
+
+#[test]
+fn a_subscription_that_has_lost_messages_has_its_rooms_compared() {
+    let env = Seeded::new(3).env();
+    let (app, ledger) = shop(&env);
+    let customer = env.uuid_v4();
+    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    now(snapshot::take(&app, customer, &[])).unwrap();
+    let subscription = now(app.rooms.subscribe()).unwrap();
+    let order = paid_order(&env, &ledger, customer);
+    // So many messages to others that those of this room are forgotten.
+    let stranger = Envelope { room: env.uuid_v4(), frame: "{}".into() };
+    for _ in 0..100 {
+        now(app.rooms.publish(vec![stranger.clone(); 1_000])).unwrap();
+    }
+    assert!(deliver(app.clone(), subscription).now_or_never().is_none(), "it waits for more");
+    now(compare(app));
+    assert_eq!(told(&mut tab), [(order.version, "paid".to_owned())]);
+}
+
+#[test]
+fn an_old_message_that_comes_late_does_not_make_a_room_forget_what_it_was_told() {
+    let env = Seeded::new(4).env();
+    let (app, ledger) = shop(&env);
+    let customer = env.uuid_v4();
+    let order = paid_order(&env, &ledger, customer);
+    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    now(snapshot::take(&app, customer, &[])).unwrap();
+    let old = Order { state: State::Charging, version: order.version - 1, ..order.clone() };
+    let frame = Message::order(&old, env.now(), None).to_json().into();
+    app.hub.deliver(&Envelope { room: customer, frame });
+    assert_eq!(told(&mut tab), [(old.version, "charging".to_owned())], "the page ignores it by its version");
+    app.hub.has_missed();
+    now(compare(app));
+    assert!(told(&mut tab).is_empty(), "it was told the newer one before");
 }

@@ -7,6 +7,7 @@ use shared::order::{Outcome, State};
 use shared::stock::Stock as _;
 
 use super::world::{Purchase, World, now};
+use crate::sweep::Agenda;
 use crate::sweep::drift::Looks;
 
 /// Looks every two seconds for so long; how often something had drifted.
@@ -70,6 +71,20 @@ fn a_settlement_that_never_reached_the_stock_is_found_and_mended() {
     assert_eq!((w.state(&order), w.counts()), (State::Expired, (1, 1, 0)));
     assert!(look(&w, &mut Looks::default(), 2 * MINUTE) >= 1);
     assert_eq!(w.counts(), (2, 0, 0));
+}
+
+#[test]
+fn the_sweep_looks_for_drift_by_itself() {
+    let w = World::new(2);
+    w.buy("tok_visa");
+    let waits = freed_behind_the_ledgers_back(&w);
+    assert_eq!((w.counts(), w.state(&waits)), ((1, 1, 0), State::Accepted));
+    let mut agenda = Agenda::default();
+    for _ in 0..60 {
+        w.pass_secs(1);
+        now(agenda.here(&w.ctx));
+    }
+    assert_eq!(w.counts(), (0, 2, 0));
 }
 
 #[test]

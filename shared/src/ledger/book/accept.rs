@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{Book, Line, Moment, buyers};
+use crate::guards::Guard;
 use crate::ledger::{Accept, Accepted};
 use crate::order::state::{self, Event, Facts, Verdict};
 use crate::order::{Attempt, AttemptState, MOST_ATTEMPTS, Order, State, email_key, hosted};
@@ -24,16 +25,16 @@ impl Book {
     fn refusal(&self, at: Moment<'_>, accept: &Accept) -> Option<Accepted> {
         let Some(epoch) = accept.epoch else { return Some(Accepted::NoHold) };
         let Some(page) = self.sales.get(&accept.sale) else { return Some(Accepted::Unknown) };
-        if at.now > accept.accept_by {
+        if Guard::AcceptInTime.refuses(at.now > accept.accept_by) {
             return Some(Accepted::TooLate);
         }
-        if page.sale.epoch != epoch {
+        if Guard::Epoch.refuses(page.sale.epoch != epoch) {
             return Some(Accepted::WrongEpoch);
         }
         if page.sale.paused {
             return Some(Accepted::Paused);
         }
-        if self.holds.contains_key(&accept.hold) {
+        if Guard::LedgerHold.refuses(self.holds.contains_key(&accept.hold)) {
             return Some(Accepted::Conflict);
         }
         if !is_a_basket(&accept.items) || accept.items.iter().any(|item| page.sale.tier(&item.tier).is_none()) {
@@ -53,7 +54,7 @@ impl Book {
                 let key = (accept.sale.clone(), item.tier.clone(), buyer);
                 self.units.get(&key).copied().unwrap_or(0).saturating_add(item.quantity) > most
             });
-            over.then(|| item.tier.clone())
+            Guard::LedgerLimit.refuses(over).then(|| item.tier.clone())
         })
     }
 
@@ -98,7 +99,7 @@ impl Book {
     }
 
     fn accept_again(&mut self, at: Moment<'_>, accept: &Accept, order: Order) -> Accepted {
-        if !is_the_same_purchase(accept, &order) {
+        if Guard::SamePurchase.refuses(!is_the_same_purchase(accept, &order)) {
             return Accepted::Conflict;
         }
         if self.is_answered(accept, &order) || order.state == State::Paid {
@@ -122,7 +123,8 @@ impl Book {
             let current = self.attempts.get(&(order.id, order.attempt));
             return order.state != State::Declined && current.is_some_and(|attempt| attempt.return_to().is_some());
         }
-        self.attempts.range((order.id, 0)..=(order.id, u32::MAX)).any(|(_, a)| a.token == accept.token)
+        let mut attempts = self.attempts.range((order.id, 0)..=(order.id, u32::MAX));
+        attempts.any(|(_, attempt)| Guard::TokenOnce.refuses(attempt.token == accept.token))
     }
 
     fn next_attempt(&mut self, at: Moment<'_>, accept: &Accept, mut order: Order) -> Accepted {

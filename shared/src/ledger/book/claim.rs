@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{Book, Line, Moment};
+use crate::guards::Guard;
 use crate::ledger::{Claimed, Prepare};
 use crate::order::state::{self, Event, Facts, Verdict};
 use crate::order::{Attempt, AttemptState, Order, State};
@@ -15,12 +16,15 @@ impl Book {
         let facts = Facts {
             state: order.state,
             closing: order.closing,
-            current_attempt: order.attempt == number,
+            current_attempt: Guard::ClaimByAttempt.holds(order.attempt == number),
             paid_by_another: false,
         };
         match (state::apply(facts, Event::Claimed), self.attempts.get(&(id, number)).cloned()) {
             // Taken before, by a worker that did not come back: the same bytes go out again.
-            (Verdict::Stays, Some(attempt)) if attempt.state == AttemptState::Sent && attempt.request.is_some() => {
+            (Verdict::Stays, Some(mut attempt)) if attempt.state == AttemptState::Sent && attempt.request.is_some() => {
+                if !Guard::StoredBytes.is_on() {
+                    attempt.request = prepare(&order, &attempt, None).ok();
+                }
                 Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: false }
             }
             // What was sent before a person looked is sent again as it was: its key goes with those bytes, and Stripe

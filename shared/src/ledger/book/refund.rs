@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::settle::applied;
 use super::{Book, Line, Moment};
 use crate::env::Timestamp;
+use crate::guards::Guard;
 use crate::ledger::records::{
     ELSEWHERE, REQUESTED, Refund, RefundNews, RefundRequest, RefundState, RefundWhat, SeenRefund,
 };
@@ -40,7 +41,8 @@ struct Share {
 impl Book {
     /// Owes a buyer money.
     pub fn request_refund(&mut self, at: Moment<'_>, asked: &RefundRequest) -> RefundAsked {
-        let known = self.refunds.values().find(|refund| refund.request == Some(asked.request)).cloned();
+        let is_it = |refund: &&Refund| Guard::RefundRequestOnce.refuses(refund.request == Some(asked.request));
+        let known = self.refunds.values().find(is_it).cloned();
         let order = self.orders.get(&asked.order).cloned();
         match (known, order) {
             (Some(refund), Some(order)) if is_the_same(&refund, asked) => {
@@ -109,7 +111,7 @@ impl Book {
         // A request that was refused came to nothing by itself; what another one has moved is not undone by that.
         let of_another = refund.stripe_id.is_some() && news.stripe_id != refund.stripe_id;
         let to = match (was, news.state) {
-            (_, RefundState::Failed) if of_another => return applied(order, false),
+            (_, RefundState::Failed) if Guard::RefundOfAnother.refuses(of_another) => return applied(order, false),
             (RefundState::Owed, to) => to,
             (RefundState::Pending, RefundState::Owed) => RefundState::Pending,
             (RefundState::Pending, to) => to,
@@ -218,7 +220,7 @@ impl Book {
         order.refunding = sum(false).min(order.amount - order.refunded);
         let void_by = standing.iter().find(|refund| refund.id == last).or(standing.last()).map(|refund| refund.id);
         if let Some(refund) = void_by
-            && order.refundable() == 0
+            && Guard::WholeOrderVoid.refuses(order.refundable() == 0)
         {
             self.void(order, refund, |_| true);
         }
@@ -282,7 +284,7 @@ fn share(order: &Order, what: &RefundWhat) -> Result<(Share, String), RefundAske
     if share.amount <= 0 {
         return Err(RefundAsked::NotPositive);
     }
-    if share.amount > left {
+    if Guard::RefundSum.refuses(share.amount > left) {
         return Err(RefundAsked::TooMuch { left });
     }
     Ok((share, payment_intent))
@@ -294,7 +296,7 @@ fn price_of(order: &Order, tickets: &[Uuid]) -> Result<Share, RefundAsked> {
     share.tickets.dedup();
     for id in &share.tickets {
         let ticket = order.tickets.iter().find(|ticket| ticket.id == *id).ok_or(RefundAsked::UnknownTicket(*id))?;
-        if ticket.voided_by.is_some() {
+        if Guard::TicketOnce.refuses(ticket.voided_by.is_some()) {
             return Err(RefundAsked::VoidTicket(*id));
         }
         let item = order.items.iter().find(|item| item.tier == ticket.tier);
@@ -314,7 +316,7 @@ fn known_as(of_the_payment: &[&Refund], seen: &SeenRefund) -> Option<Uuid> {
     };
     let by_id = of_the_payment.iter().find(|refund| refund.stripe_id.as_ref() == Some(&seen.stripe_id));
     let known = by_id.or_else(|| unnamed().find(|refund| Some(refund.id) == seen.name));
-    known.or_else(|| unnamed().find(overtaken)).map(|refund| refund.id)
+    known.or_else(|| unnamed().find(overtaken)).map(|refund| refund.id).filter(|_| Guard::RefundKnown.is_on())
 }
 
 /// A refund in the words of the audit trail.

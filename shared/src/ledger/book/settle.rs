@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Book, Line, Moment};
 use crate::decline::Decline;
+use crate::guards::Guard;
 use crate::ledger::records::{OutboxEntry, Refund, RefundState};
 use crate::ledger::{Applied, Change};
 use crate::order::state::{self, Duty, Event, Facts, Verdict};
@@ -19,7 +20,7 @@ impl Book {
     /// Applies a change to an order.
     pub fn apply(&mut self, at: Moment<'_>, id: Uuid, change: &Change) -> Applied {
         let Some(order) = self.orders.get(&id).cloned() else { return Applied::Unknown };
-        if self.ends_another_payable(&order, change) {
+        if Guard::EarlierPayable.refuses(self.ends_another_payable(&order, change)) {
             return applied(order, false);
         }
         let facts = facts(&order, change);
@@ -105,7 +106,7 @@ impl Book {
     fn paid_late(&mut self, at: Moment<'_>, mut order: Order, change: &Change) -> Applied {
         let policy = self.sales.get(&order.sale).map_or_else(LatePolicy::default, |page| page.sale.late);
         let is_full = || self.first_full_tier(&order.sale, &order.items).is_some();
-        if self.goes_back(change) || policy == LatePolicy::Refund || is_full() {
+        if self.goes_back(change) || Guard::LatePolicy.refuses(policy == LatePolicy::Refund) || is_full() {
             if let Change::Observed { outcome: Outcome::Succeeded { charge, .. }, .. } = change {
                 order.charge = order.charge.or_else(|| charge.clone());
             }
@@ -158,7 +159,7 @@ impl Book {
         let Change::Observed { outcome: Outcome::Succeeded { payment_intent: Some(observed), .. }, .. } = change else {
             return false;
         };
-        self.refunds.values().any(|refund| refund.payment_intent == *observed)
+        self.refunds.values().any(|refund| Guard::MistakeOnce.refuses(refund.payment_intent == *observed))
     }
 
     /// Keeps on the attempt what was seen of it; `false` when that was known.
@@ -267,7 +268,7 @@ fn facts(order: &Order, change: &Change) -> Facts {
         Change::Observed { attempt, outcome } => {
             let other = match outcome {
                 Outcome::Succeeded { payment_intent, .. } => {
-                    order.state == State::Paid && order.payment_intent != *payment_intent
+                    Guard::PaidTwice.refuses(order.state == State::Paid && order.payment_intent != *payment_intent)
                 }
                 _ => false,
             };
@@ -281,7 +282,9 @@ fn facts(order: &Order, change: &Change) -> Facts {
 fn event(order: &Order, change: &Change) -> Event {
     match change {
         Change::Observed { outcome, .. } => match outcome {
-            Outcome::Succeeded { amount, currency, .. } if (*amount, *currency) != (order.amount, order.currency) => {
+            Outcome::Succeeded { amount, currency, .. }
+                if Guard::AmountCompared.refuses((*amount, *currency) != (order.amount, order.currency)) =>
+            {
                 Event::SucceededOtherwise
             }
             Outcome::Succeeded { .. } => Event::Succeeded,

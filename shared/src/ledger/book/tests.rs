@@ -237,6 +237,18 @@ fn card_declined_hold_valid_allows_a_new_attempt_and_caps_attempts() {
     assert_eq!(w.committed(), 1, "the stock stays pinned through all of it");
 }
 
+#[test]
+fn an_attempt_that_is_not_the_newest_is_never_sent_again() {
+    let mut w = world(1, None);
+    let purchase = w.purchase(1);
+    let order = w.new_order(&purchase).id;
+    assert!(matches!(w.claim(order, 1), Claimed::Yes { .. }));
+    w.observe(order, 1, declined());
+    w.accept(&Accept { token: "tok_other".into(), ..purchase });
+    assert!(matches!(w.claim(order, 1), Claimed::No(_)));
+    assert!(matches!(w.claim(order, 2), Claimed::Yes { first: true, .. }));
+}
+
 const MOST_ATTEMPTS_U32: u32 = crate::order::MOST_ATTEMPTS;
 
 #[test]

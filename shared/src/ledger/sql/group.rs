@@ -17,6 +17,7 @@ use super::statements::{self, Existing};
 use super::store::exactly;
 use super::{image, load, rows, store};
 use crate::env::{Env, Timestamp};
+use crate::guards::Guard;
 use crate::ledger::book::{Changes, Moment, Terms};
 use crate::ledger::{AuditEntry, Controlled, Created, InboxEvent};
 use crate::sale::Sale;
@@ -79,7 +80,7 @@ impl Desk {
     ) -> Result<Option<Receipt>, Failure> {
         let mut book = load::load(tx, members, self.terms).await?;
         if let Some(receipt) = doubt {
-            if was_committed(tx, receipt).await? {
+            if Guard::Receipt.refuses(was_committed(tx, receipt).await?) {
                 *doubt = None;
                 return Ok(None);
             }
@@ -186,7 +187,8 @@ async fn store_events(
         let of_these = select.filter(inbox::Column::Id.is_in(statements::padded(ids.to_vec())));
         known.extend(of_these.into_tuple::<String>().all(tx).await?);
     }
-    let is_new: Vec<bool> = ask.question.iter().map(|event| known.insert(event.id.clone())).collect();
+    let is_new = |event: &InboxEvent| Guard::InboxOnce.holds(known.insert(event.id.clone()));
+    let is_new: Vec<bool> = ask.question.iter().map(is_new).collect();
     let new = ask.question.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
     let new: Vec<inbox::Model> = new.map(|(event, _)| rows::event_row(event)).collect();
     exactly(new.len(), statements::insert(tx, &new, Existing::Keeps).await?, "inbox_new")?;

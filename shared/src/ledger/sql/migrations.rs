@@ -6,11 +6,29 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::prelude::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 
+use crate::guards::{Guard, in_text};
+
 const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
 const SWEEPS: &str = include_str!("migrations/m0002_sweeps.sql");
 const CHECKOUT: &str = include_str!("migrations/m0003_checkout.sql");
 const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
+
+/// Guards that the tables have of their own.
+const GUARDED: [(Guard, &str, &str); 8] = [
+    (Guard::TableUnits, "CHECK (committed BETWEEN 0 AND capacity)", "CHECK (1 = 1)"),
+    (Guard::TableHold, "CONSTRAINT orders_one_per_hold UNIQUE", ""),
+    (Guard::TableToken, "UNIQUE (order_id, token)", "CHECK (1 = 1)"),
+    (Guard::TableRefundSum, "CHECK (refunded >= 0 AND refunding >= 0", "CHECK (1 = 1 OR refunded >= 0"),
+    (Guard::TableRefundRequest, "CONSTRAINT refunds_one_per_request UNIQUE", ""),
+    (Guard::TableRefundAtStripe, "CONSTRAINT refunds_one_per_refund_at_stripe UNIQUE", ""),
+    (
+        Guard::TableMistakeOnce,
+        "CREATE UNIQUE INDEX refunds_of_mistakes_go_once",
+        "CREATE INDEX refunds_of_mistakes_go_once",
+    ),
+    (Guard::TableTickets, "UNIQUE (order_id, position)", "CHECK (1 = 1)"),
+];
 
 /// All steps, the oldest first.
 pub(super) struct Migrations;
@@ -42,7 +60,7 @@ impl MigrationTrait for Ledger {
             _ => ("INTEGER PRIMARY KEY", APPEND_ONLY_SQLITE),
         };
         let db = manager.get_connection();
-        db.execute_unprepared(&LEDGER.replace("{sequence}", sequence)).await?;
+        db.execute_unprepared(&in_text(LEDGER, &GUARDED).replace("{sequence}", sequence)).await?;
         db.execute_unprepared(append_only).await?;
         Ok(())
     }

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use super::failure::Failure;
+use crate::guards::{Guard, in_text};
 
 /// Rows of one statement at most. The widest row has 30 columns, and SQLite binds 32,766 values to a statement.
 const MOST_ROWS: usize = 512;
@@ -75,7 +76,8 @@ where
     let sets: Vec<String> = update.sets.iter().map(|c| format!("{0} = v.{0}", c.as_str())).collect();
     let mut finds: Vec<String> = update.keys.iter().map(|c| format!("{table}.{0} = v.{0}", c.as_str())).collect();
     if let Some(guard) = update.guard {
-        finds.push(format!("{table}.{} = v.was", guard.as_str()));
+        let compare = in_text("= v.was", &[(Guard::OrderVersion, "= v.was", "= v.was OR v.was > 0")]);
+        finds.push(format!("({table}.{} {compare})", guard.as_str()));
         names.push("was");
     }
     let mut written = 0;

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::rows;
 use super::statements::{self, Existing, Update};
 use crate::env::Timestamp;
+use crate::guards::{Guard, in_text};
 use crate::ledger::book::{Book, Changes};
 use crate::order::{Attempt, Order, Ticket};
 
@@ -156,13 +157,15 @@ async fn insert_tickets(tx: &DatabaseTransaction, tickets: Vec<(Uuid, Ticket)>) 
     Ok(())
 }
 
+const GUARDED: [(Guard, &str, &str); 1] = [(Guard::SqlUnits, "BETWEEN 0 AND capacity", "IS NOT NULL")];
+
 /// The ledger's own guard against overselling.
 async fn commit_units(tx: &DatabaseTransaction, sale: &str, tier: &str, units: i64) -> Result<(), Failure> {
     let sql = "UPDATE tiers SET committed = committed + ?
                WHERE sale = ? AND id = ? AND committed + ? BETWEEN 0 AND capacity";
     let units = i32::try_from(units).map_err(|_| Failure::Guard("tiers_capacity"))?;
     let values = vec![units.into(), sale.into(), tier.into(), units.into()];
-    exactly(1, statements::execute_with(tx, sql, values).await?, "tiers_capacity")
+    exactly(1, statements::execute_with(tx, &in_text(sql, &GUARDED), values).await?, "tiers_capacity")
 }
 
 /// As many rows were written as had been decided; else the guard has fired.

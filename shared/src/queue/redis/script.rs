@@ -8,6 +8,7 @@ use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, RedisResult, Script};
 
 use super::keys;
+use crate::guards::{Guard, in_text};
 
 /// Most items in one call. 200 ends take Redis about 2 ms.
 pub(super) const CALL_ITEMS: usize = 200;
@@ -15,14 +16,24 @@ pub(super) const CALL_ITEMS: usize = 200;
 const CALL_BYTES: usize = 1 << 20;
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
+    ($name:ident, $file:literal $(, $guard:expr)*) => {
         pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("queue.lua"), include_str!($file))));
+            LazyLock::new(|| {
+                let guarded: &[(Guard, &str, &str)] = &[$($guard),*];
+                Script::new(&[&*in_text(include_str!("queue.lua"), &GUARDED), &*in_text(include_str!($file), guarded)].concat())
+            });
     };
 }
 
-script!(PUSH, "push.lua");
-script!(TAKE, "take.lua");
+/// The guards in the scripts, and what is in their place in a build that has taken them away.
+const GUARDED: [(Guard, &str, &str); 1] =
+    [(Guard::Fence, "consumer == lease.consumer and fence == lease.fence", "consumer ~= nil")];
+const JOB_ONCE: (Guard, &str, &str) =
+    (Guard::JobOnce, "if redis.call('HEXISTS', job.queue.jobs, job.key) == 1 then", "if false then");
+const LEASE: (Guard, &str, &str) = (Guard::Lease, "GROUP, consumer, lease, cursor", "GROUP, consumer, 0, cursor");
+
+script!(PUSH, "push.lua", JOB_ONCE);
+script!(TAKE, "take.lua", LEASE);
 script!(PROMOTE, "promote.lua");
 script!(RENEW, "renew.lua");
 script!(HAND_BACK, "hand_back.lua");

@@ -142,3 +142,16 @@ pub async fn the_holds_of_a_customer_in_two_sales_come_in_the_order_of_their_end
     assert_eq!(stock.free(id(3), id(1)).await.unwrap(), Freed::Yes);
     assert_eq!(stock.holds_of(id(1)).await.unwrap().len(), 1);
 }
+
+/// Nor of somebody who has one of their own in the same sale, whom a stock can find there.
+pub async fn a_hold_is_nobodys_but_its_customers(f: &impl Fixture) {
+    let stock = f.stock();
+    open(stock, &[("std", 5, None)]).await;
+    held(stock, reserve(1, 1, &[("std", 2)])).await;
+    held(stock, reserve(2, 2, &[("std", 1)])).await;
+    assert_eq!(stock.free(id(1), id(2)).await.unwrap(), Freed::Gone);
+    assert_eq!(stock.pin(id(1), id(9), id(2)).await.unwrap(), Pinned::Gone);
+    assert_eq!(counts(stock, "std").await, (2, 3, 0));
+    assert!(matches!(stock.pin(id(1), id(8), id(1)).await.unwrap(), Pinned::Yes { new: true, .. }));
+    assert_eq!(stock.pin(id(1), id(9), id(1)).await.unwrap(), Pinned::Taken, "and it is one order's");
+}

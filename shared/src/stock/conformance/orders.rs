@@ -43,9 +43,10 @@ pub async fn settling_twice_or_late_changes_nothing(f: &impl Fixture) {
     for (hold, effect, after) in [(1, StockEffect::Sold, (3, 0, 2)), (2, StockEffect::Released, (3, 0, 2))] {
         held(stock, purchase(hold, &[("std", 2)])).await;
         settle(stock, hold, hold, 2, StockEffect::Pinned).await;
-        for version in [3, 3, 1, 2] {
-            settle(stock, hold, hold, version, effect).await;
-            assert_eq!(counts(stock, "std").await, after);
+        let old = StockEffect::Pinned;
+        for (version, told) in [(3, effect), (3, effect), (1, effect), (2, effect), (2, old), (1, old), (3, old)] {
+            settle(stock, hold, hold, version, told).await;
+            assert_eq!(counts(stock, "std").await, after, "version {version}: {told:?}");
         }
         assert_eq!(stock.pin(id(hold), id(hold), id(hold)).await.unwrap(), Pinned::Taken);
         let again = purchase(hold, &[("std", 2)]);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use crate::guards::Guard;
 use crate::sale::PricedItem;
 use crate::stock::{Reserved, TierLevel};
 
@@ -35,11 +36,12 @@ impl SaleStock {
             let Some(tier) = self.tiers.iter().find(|tier| tier.id == item.tier) else {
                 return Some(Reserved::Unknown);
             };
-            if tier.free < item.quantity {
+            if Guard::StockUnits.refuses(tier.free < item.quantity) {
                 return Some(Reserved::SoldOut { tier: item.tier.clone() });
             }
             let has = self.units.get(&(item.tier.clone(), customer)).copied().unwrap_or(0);
-            if self.limits.get(&item.tier).is_some_and(|most| has.saturating_add(item.quantity) > *most) {
+            let over = self.limits.get(&item.tier).is_some_and(|most| has.saturating_add(item.quantity) > *most);
+            if Guard::StockLimit.refuses(over) {
                 return Some(Reserved::LimitReached { tier: item.tier.clone() });
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::shelves::{SaleStock, Shelf};
+use crate::guards::Guard;
 use crate::ledger::Image;
 use crate::order::state::StockEffect;
 use crate::sale::PricedItem;
@@ -99,13 +100,14 @@ impl State {
     }
 
     pub(super) fn pin(&mut self, now: Duration, id: Uuid, order: Uuid, customer: Uuid) -> Pinned {
-        let Some(record) = self.known(id).filter(|record| record.hold.customer == customer) else {
+        let is_theirs = |record: &&Record| Guard::PinOfCustomer.holds(record.hold.customer == customer);
+        let Some(record) = self.known(id).filter(is_theirs) else {
             return Pinned::Gone;
         };
         let (hold, version) = (Hold { order: Some(order), ..record.seen_at(now) }, record.version);
         let new = match record.stage {
             Stage::Thinking(_) => true,
-            Stage::Pinned(_) if record.hold.order == Some(order) => false,
+            Stage::Pinned(_) if Guard::PinOfOrder.holds(record.hold.order == Some(order)) => false,
             _ => return Pinned::Taken,
         };
         self.put(now, hold.clone(), version);
@@ -120,7 +122,8 @@ impl State {
     }
 
     pub(super) fn free(&mut self, id: Uuid, customer: Uuid) -> Freed {
-        match self.known(id).filter(|record| record.hold.customer == customer).map(|record| record.stage) {
+        let is_theirs = |record: &&Record| Guard::FreeOfCustomer.holds(record.hold.customer == customer);
+        match self.known(id).filter(is_theirs).map(|record| record.stage) {
             Some(Stage::Thinking(_)) => {
                 self.drop_hold(id);
                 Freed::Yes
@@ -147,7 +150,7 @@ impl State {
         let Some(record) = self.holds.get(&settlement.hold) else { return Ok(()) };
         if record.hold.sale != settlement.sale
             || record.hold.order != Some(settlement.order)
-            || settlement.version <= record.version
+            || Guard::StockVersion.refuses(settlement.version <= record.version)
         {
             return Ok(());
         }
@@ -174,7 +177,7 @@ impl State {
 
     pub(super) fn set_returned(&mut self, sale: &str, tier: &str, units: u32) -> Result<(), StockError> {
         let Some(shown) = self.sales.get_mut(sale) else { return Err(StockError::unknown(sale)) };
-        let before = shown.returned.get(tier).copied().unwrap_or(0);
+        let before = shown.returned.get(tier).copied().filter(|_| Guard::ReturnedOnce.is_on()).unwrap_or(0);
         let Some(level) = shown.tier_mut(tier).filter(|_| units > before) else { return Ok(()) };
         let more = units - before;
         if level.sold < more {
@@ -249,7 +252,7 @@ impl State {
         let old = self.pins.iter().take_while(|(since, _)| *since + age <= now);
         let pinned = old.filter_map(|(_, hold)| self.known(*hold));
         // Version 0: no order has spoken for it yet.
-        let orphans = pinned.filter(|record| record.version == 0);
+        let orphans = pinned.filter(|record| Guard::LonePin.holds(record.version == 0));
         let lone = |record: &Record| {
             Some(LonePin { sale: record.hold.sale.clone(), hold: record.hold.id, order: record.hold.order? })
         };
@@ -418,7 +421,7 @@ impl Record {
     /// Whether it is pinned to this order, which has not spoken for it yet.
     fn is_lone_pin(&self, sale: &str, order: Uuid) -> bool {
         let pinned = matches!(self.stage, Stage::Pinned(_)) && self.hold.order == Some(order);
-        pinned && self.hold.sale == sale && self.version == 0
+        pinned && self.hold.sale == sale && Guard::LonePin.holds(self.version == 0)
     }
 
     fn units_of(&self, sale: &str, tier: &str) -> u32 {
