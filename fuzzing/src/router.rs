@@ -6,11 +6,13 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
@@ -42,10 +44,14 @@ const SESSION_SECRET: [u8; 32] = [7; 32];
 /// A shop is asked so often, and then another one is opened: what it has sold is kept in memory.
 const ASKED_MOST: u32 = 2_000;
 
+/// A page for a purchase is waited for this long at most.
+const LONGER_THAN_ANY_WAIT: Duration = Duration::from_secs(10);
+
 struct Shop {
     runtime: Runtime,
     router: Router,
     env: Env,
+    clock: Seeded,
     token: String,
     cookie: String,
     asked: u32,
@@ -65,11 +71,20 @@ pub fn request(bytes: &[u8]) {
         shop.asked += 1;
         let Some(request) = shop.request(bytes) else { return };
         let (is_head, path) = (request.method() == Method::HEAD, request.uri().path().to_owned());
-        let router = shop.router.clone();
-        shop.runtime.block_on(async move {
-            let Ok(response) = router.oneshot(request).await;
+        let answer = shop.router.clone().oneshot(request);
+        shop.runtime.block_on(async {
+            let mut answer = std::pin::pin!(answer);
+            // Nothing here takes time but to wait for a worker, and there is none.
+            let Ok(response) = match answer.as_mut().now_or_never() {
+                Some(response) => response,
+                None => {
+                    shop.clock.advance(LONGER_THAN_ANY_WAIT);
+                    answer.await
+                }
+            };
             let status = response.status();
-            assert!(status.as_u16() < 500, "{path} answers {status}");
+            let no_worker_made_a_page = path == "/checkout" && status == StatusCode::SERVICE_UNAVAILABLE;
+            assert!(status.as_u16() < 500 || no_worker_made_a_page, "{path} answers {status}");
             if !status.is_client_error() || is_head {
                 return;
             }
@@ -122,7 +137,7 @@ impl Shop {
         let (_, cookie) = signer.set_cookie(CUSTOMER);
         let cookie = cookie.to_str().ok()?.split(';').next()?.to_owned();
         let token = signer.token(CUSTOMER);
-        Some(Self { runtime, router: web::router(app), env, token, cookie, asked: 0 })
+        Some(Self { runtime, router: web::router(app), env, clock: seeded, token, cookie, asked: 0 })
     }
 
     fn request(&self, bytes: &[u8]) -> Option<Request<Body>> {
