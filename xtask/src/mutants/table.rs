@@ -102,7 +102,7 @@ pub const MUTANTS: &[Mutant] = &[
     of(&["RunId"], NO, &["tests::stock::loss::a_server_restarted_from_an_old_snapshot_is_not_sold_from_until_rebuilt"]),
     of(
         &["StockVersion"],
-        MANY,
+        NO,
         &[
             "shared::stock::memory::tests::settling_twice_or_late_changes_nothing",
             "tests::stock::settling_twice_or_late_changes_nothing",
@@ -163,7 +163,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     of(
         &["UnknownIsNoDecline"],
-        FEW,
+        MANY,
         &["worker::tests::answers::timeout_or_5xx_is_unknown_keeps_the_stock_and_is_never_shown_as_failed"],
     ),
     of(
@@ -308,7 +308,7 @@ pub const MUTANTS: &[Mutant] = &[
         NO,
         &["worker::tests::refunds::what_a_stored_500_or_a_forgotten_key_hides_is_looked_up_before_it_is_sent_again"],
     ),
-    of(&["RefundKnown"], FEW, &["shared::ledger::memory::tests::the_memory_ledger_does_what_every_ledger_must_do"]),
+    of(&["RefundKnown"], MANY, &["shared::ledger::memory::tests::the_memory_ledger_does_what_every_ledger_must_do"]),
     of(
         &["RefundOfAnother"],
         NO,
@@ -351,7 +351,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     of(&["Livemode"], NO, &["tests::webhooks::doors::live_keys_take_live_events_only"]),
     of(&["SweepOwed"], NO, &["worker::tests::sweeping::an_owed_charge_that_nobody_queued_is_queued_again"]),
-    of(&["SweepLostJobs"], MANY, &["worker::tests::losing::a_worker_that_starts_queues_what_was_lost_before_it_came"]),
+    of(&["SweepLostJobs"], NO, &["worker::tests::losing::a_worker_that_starts_queues_what_was_lost_before_it_came"]),
     of(
         &["SweepLostStock"],
         NO,
@@ -376,7 +376,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     of(
         &["SweepClosing"],
-        FEW,
+        MANY,
         &[
             "worker::tests::buyers::stock_of_a_pending_payment_is_released_only_when_stripe_has_said_that_it_cannot_be_paid",
         ],
