@@ -109,7 +109,7 @@ pub fn sometimes(rules: &Rules) -> Vec<(&'static str, Condition)> {
         world.orders().any(|(_, order)| order.state == State::Paid && order.attempt == 2)
     });
     when(may(Bank::Challenges), "a buyer is asked to confirm", |_, world| any(world, State::RequiresAction));
-    when(may(Bank::Thinks), "a payment that was being closed goes through", |_, world| {
+    when(may(Bank::Challenges), "a payment that was being closed goes through", |_, world| {
         world.orders().any(|(at, order)| order.state == State::Closing && payments(world, at, |_| true).count() == 1)
     });
     when(rules.deadlines, "an order expires, and its ticket is free again", |_, world| {

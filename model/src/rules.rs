@@ -106,10 +106,10 @@ impl Rules {
 
     /// Larger ones, for `cargo xtask model`.
     pub const LARGE: [Self; 11] = [
-        Self { name: "all of them", ..Self::CALM },
-        Self { name: "all of them, a crash", crashes: 1, ..Self::CALM },
-        Self { name: "all of them, a gate that lies", gate_lies: true, ..Self::CALM },
-        Self { name: "all of them, one job twice", lapses: 1, ..Self::CALM },
+        Self { name: "two buyers, two workers", ..Self::CALM },
+        Self { name: "two buyers, two workers, a crash", crashes: 1, ..Self::CALM },
+        Self { name: "two buyers, two workers, a gate that lies", gate_lies: true, ..Self::CALM },
+        Self { name: "two buyers, two workers, one job twice", lapses: 1, ..Self::CALM },
         Self { name: "a second card, silence, a crash", shoppers: 1, cards: 2, crashes: 1, silences: 1, ..Self::CALM },
         Self {
             name: "3-D Secure, a crash",
@@ -135,6 +135,6 @@ impl Rules {
             silences: 1,
             ..Self::CALM
         },
-        Self { name: "a person decides", dead_letters: 1, silences: 1, deadlines: false, workers: 1, ..Self::CALM },
+        Self { name: "a person decides", dead_letters: 1, silences: 1, workers: 1, ..Self::CALM },
     ];
 }
