@@ -298,7 +298,8 @@ impl World {
         match decide::heard(&order, attempt, Payable::Intent(&name), answer, age) {
             Heard::Step(step) => self.workers[worker] = At::Knows(Task::Settle(key), order, Known::shown(step)),
             Heard::Wait { .. } => self.again(worker, key),
-            Heard::Nothing => self.shows(rules, worker, order, key),
+            Heard::Nothing if order.state.is_final() => self.shows(rules, worker, order, key),
+            Heard::Nothing => self.finish(worker, key),
             Heard::AnothersPayment => {
                 self.broken = self.broken.or(Some("an event led to another order"));
                 self.finish(worker, key);

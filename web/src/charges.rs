@@ -37,7 +37,8 @@ use crate::session::Customer;
 const NAME_MAX: usize = 200;
 
 /// By how much what two processes take for the ledger's clock may differ: each knows it by a question and its answer.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+/// No longer than it takes to start a process again: after that the stock may have forgotten an order's hold.
+const CLOCKS_DIFFER: Duration = Duration::from_millis(250);
 
 /// The body of `POST /charges`.
 #[derive(Deserialize)]
@@ -291,7 +292,7 @@ async fn undo(app: &App, found: &Found, known: Option<&Order>, asked_at: Timesta
 ///
 /// An open one does: the stock never forgets the hold of an open order while it knows the sale. One that ended may have
 /// been accepted and finished while this call was on its way. When it was accepted, another process's clock has said; so
-/// a little earlier counts, too. What is kept for nothing the sweep finds; what is freed in error is sold twice.
+/// a little earlier counts, too. Whichever is wrong, the ledger's guard holds, and the sweep mends the stock.
 fn uses(known: &Order, hold: Uuid, asked_at: Timestamp) -> bool {
     let lately = known.accepted_at >= asked_at.minus(CLOCKS_DIFFER);
     known.hold == hold && (known.state.stock() == StockEffect::Pinned || lately)

@@ -182,12 +182,13 @@ async fn ask(
     }
     let step = match heard(order, attempt, payable, payable.read(ctx).await, age) {
         Heard::Step(step) => step,
-        Heard::Nothing => {
-            // It may be what an event that was seen to before has settled: whoever did that may have died before telling.
+        Heard::Nothing if order.state.is_final() => {
+            // An event that was seen to before may have ended it: whoever did that may have died before telling.
             let shown = settle::show(ctx, order).await;
             return shown
                 .map_or_else(|reason| Seen::Wait(later(ctx, info, reason)), |()| Seen::Done("changes_nothing"));
         }
+        Heard::Nothing => return Seen::Done("changes_nothing"),
         Heard::AnothersPayment => return Seen::Odd("another_order"),
         Heard::Wait { after: Some(after), reason } => {
             return Seen::Wait(Finish::retry(after + ctx.env.jitter(after / 2), reason));
