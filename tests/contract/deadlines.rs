@@ -120,6 +120,7 @@ async fn early_bird_prices_that_end_during_a_hold_are_honoured_until_the_holds_e
     assert_eq!(quick.post("/charges", &quick.payment(order, paid_in_time, "pm_card_visa")).await.0, 202);
     let paid = quick.room(&[]).await.until(order, &["paid"]).await;
     assert_eq!(paid["amount"], 2_500, "the price of the hold");
+    until_free(&mut room, 3).await;
     until_free(&mut room, 4).await;
     let (status, refusal) = slow.post("/charges", &slow.payment(Uuid::new_v4(), too_late, "pm_card_visa")).await;
     assert_eq!((status, &refusal["code"]), (409, &"hold_expired".into()));
