@@ -3,7 +3,7 @@
 //!
 //! Each of the wrong rules makes one mistake on purpose. A checker that did not find them would prove nothing.
 
-use model::{Rules, Wrong, ends, properties};
+use model::{Mishaps, Rules, Wrong, ends, properties};
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 /// Walks through a world: what must hold holds everywhere, what should be seen is seen, and everything comes to an end.
@@ -74,7 +74,12 @@ fn a_ticket_released_before_stripes_word_is_found() {
 #[test]
 fn a_new_key_for_a_request_that_nobody_answered_is_found() {
     finds(
-        Rules { wrong: Some(Wrong::NewKeyOnRetry), silences: 1, shoppers: 1, ..Rules::CALM },
+        Rules {
+            wrong: Some(Wrong::NewKeyOnRetry),
+            shoppers: 1,
+            mishaps: Mishaps { silences: 1, ..Mishaps::NONE },
+            ..Rules::CALM
+        },
         "an order is charged once at most",
     );
 }
@@ -82,7 +87,13 @@ fn a_new_key_for_a_request_that_nobody_answered_is_found() {
 #[test]
 fn silence_that_is_taken_for_no_is_found() {
     finds(
-        Rules { wrong: Some(Wrong::SilenceIsNo), silences: 1, cards: 2, shoppers: 1, ..Rules::CALM },
+        Rules {
+            wrong: Some(Wrong::SilenceIsNo),
+            cards: 2,
+            shoppers: 1,
+            mishaps: Mishaps { silences: 1, ..Mishaps::NONE },
+            ..Rules::CALM
+        },
         "an order is charged once at most",
     );
 }

@@ -129,7 +129,7 @@ impl Rules {
             actions.push(Action::CallDies(order));
         }
         let lone = world.shelves[at].is_some_and(|shelf| shelf.version == 0) && world.order(order).is_none();
-        if lone && world.left.crashes < self.crashes {
+        if lone && world.left.crashes < self.mishaps.crashes {
             actions.push(Action::FreeOrphan(order));
         }
     }
@@ -162,7 +162,7 @@ impl Rules {
         }
         let answered = world.jobs.contains_key(&Key::Respond(order, known.attempt));
         let asked = world.network.iter().any(|request| request.waiter.is_some() && request.what.cancels(world, order));
-        if known.state == State::Closing && !answered && (!asked || self.lapses > 0) {
+        if known.state == State::Closing && !answered && (!asked || self.mishaps.lapses > 0) {
             actions.push(Action::FinishClosing(worker, order));
         }
     }
@@ -249,7 +249,7 @@ impl World {
     /// A key for a job about a PaymentIntent.
     #[must_use]
     pub fn free_hint(&self, rules: &Rules, intent: usize) -> Option<Key> {
-        (0..=rules.repeats.min(1)).map(|slot| Key::Hint(intent, slot)).find(|key| !self.jobs.contains_key(key))
+        (0..=rules.mishaps.repeats.min(1)).map(|slot| Key::Hint(intent, slot)).find(|key| !self.jobs.contains_key(key))
     }
 
     /// Whether nothing is under way.

@@ -28,5 +28,5 @@ pub mod stripe;
 mod turns;
 pub mod world;
 
-pub use rules::{Rules, Wrong};
+pub use rules::{Mishaps, Rules, Wrong};
 pub use world::World;

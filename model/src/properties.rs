@@ -115,43 +115,43 @@ pub fn sometimes(rules: &Rules) -> Vec<(&'static str, Condition)> {
     when(rules.deadlines, "an order expires, and its ticket is free again", |_, world| {
         is_settled(world) && any(world, State::Expired)
     });
-    when(rules.called_off, "an order is called off", |_, world| any(world, State::Canceled));
-    when(rules.crashes > 0, "a worker dies between Stripe's yes and the record of it", |rules, world| {
-        world.left.crashes < rules.crashes
+    when(rules.mishaps.called_off, "an order is called off", |_, world| any(world, State::Canceled));
+    when(rules.mishaps.crashes > 0, "a worker dies between Stripe's yes and the record of it", |rules, world| {
+        world.left.crashes < rules.mishaps.crashes
             && world.workers.iter().all(|at| *at == At::Idle)
             && world
                 .orders()
                 .any(|(at, order)| order.state == State::Charging && payments(world, at, |_| true).count() == 1)
     });
-    when(rules.crashes > 0, "a pin without an order is left", |rules, world| {
-        world.left.crashes < rules.crashes
+    when(rules.mishaps.crashes > 0, "a pin without an order is left", |rules, world| {
+        world.left.crashes < rules.mishaps.crashes
             && world.calls.contains(&Call::Over)
             && world.orders().count() == 0
             && world.shelves.iter().any(Option::is_some)
     });
-    when(rules.silences > 0, "a request arrives that its sender has given up", |rules, world| {
-        world.left.silences < rules.silences
+    when(rules.mishaps.silences > 0, "a request arrives that its sender has given up", |rules, world| {
+        world.left.silences < rules.mishaps.silences
             && world.network.is_empty()
             && !world.stripe.keys.is_empty()
             && world.jobs.values().any(|job| job.lease.is_none())
     });
-    when(rules.silences > 0, "one key answers twice with the same", |rules, world| {
-        world.left.silences < rules.silences
+    when(rules.mishaps.silences > 0, "one key answers twice with the same", |rules, world| {
+        world.left.silences < rules.mishaps.silences
             && world.stripe.keys.values().any(|(_, said)| matches!(said, Said::Intent(..)))
             && any(world, State::Paid)
     });
-    when(rules.lapses > 0, "two workers believe that they have one job", |rules, world| {
-        world.left.lapses < rules.lapses && world.workers.iter().all(|at| *at != At::Idle)
+    when(rules.mishaps.lapses > 0, "two workers believe that they have one job", |rules, world| {
+        world.left.lapses < rules.mishaps.lapses && world.workers.iter().all(|at| *at != At::Idle)
     });
     when(rules.gate_lies, "the ledger refuses what the stock let through", |rules, world| {
         let refused = |(at, call): (usize, &Call)| *call == Call::Over && world.shelves[at].is_none();
-        world.left.crashes == rules.crashes && world.calls.iter().enumerate().any(refused)
+        world.left.crashes == rules.mishaps.crashes && world.calls.iter().enumerate().any(refused)
     });
-    when(rules.dead_letters > 0, "a person has to look", |_, world| any(world, State::Review));
-    when(rules.dead_letters > 0, "money that came late is kept, for its ticket was free", |_, world| {
+    when(rules.mishaps.dead_letters > 0, "a person has to look", |_, world| any(world, State::Review));
+    when(rules.mishaps.dead_letters > 0, "money that came late is kept, for its ticket was free", |_, world| {
         world.orders().any(|(at, order)| world.rejected[usize::from(at)] && order.state == State::Paid)
     });
-    when(rules.dead_letters > 0 && rules.shoppers > 1, "money that came late goes back", |_, world| {
+    when(rules.mishaps.dead_letters > 0 && rules.shoppers > 1, "money that came late goes back", |_, world| {
         is_settled(world) && !world.ledger.refunds.is_empty()
     });
     seen

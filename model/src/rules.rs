@@ -30,6 +30,21 @@ pub struct Rules {
     pub cards: u8,
     /// What banks say to a card.
     pub banks: &'static [Bank],
+    /// What goes wrong, and how often at most.
+    pub mishaps: Mishaps,
+    /// Buyers' time may be over.
+    pub deadlines: bool,
+    /// The stock's gate may let everybody through.
+    pub gate_lies: bool,
+    /// What becomes of money that comes late.
+    pub late: LatePolicy,
+    /// A mistake, made on purpose.
+    pub wrong: Option<Wrong>,
+}
+
+/// What may go wrong, and how often: at most in a world, or still from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mishaps {
     /// Processes that are killed, wherever they are.
     pub crashes: u8,
     /// Leases that lapse though their worker lives.
@@ -44,16 +59,14 @@ pub struct Rules {
     pub days: u8,
     /// Jobs that end as dead letters, so that a person decides.
     pub dead_letters: u8,
-    /// Buyers' time may be over.
-    pub deadlines: bool,
     /// The event may be called off.
     pub called_off: bool,
-    /// The stock's gate may let everybody through.
-    pub gate_lies: bool,
-    /// What becomes of money that comes late.
-    pub late: LatePolicy,
-    /// A mistake, made on purpose.
-    pub wrong: Option<Wrong>,
+}
+
+impl Mishaps {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { crashes: 0, lapses: 0, silences: 0, repeats: 0, losses: 0, days: 0, dead_letters: 0, called_off: false };
 }
 
 /// Mistakes that the checker must find.
@@ -80,15 +93,8 @@ impl Rules {
         workers: 2,
         cards: 1,
         banks: &[Bank::Pays, Bank::Declines],
-        crashes: 0,
-        lapses: 0,
-        silences: 0,
-        repeats: 0,
-        losses: 0,
-        days: 0,
-        dead_letters: 0,
+        mishaps: Mishaps::NONE,
         deadlines: true,
-        called_off: false,
         gate_lies: false,
         late: LatePolicy::Fulfil,
         wrong: None,
@@ -97,44 +103,93 @@ impl Rules {
     /// Worlds that are walked through in every run of the tests.
     pub const SMALL: [Self; 6] = [
         Self { name: "two buyers", workers: 1, ..Self::CALM },
-        Self { name: "two buyers, a crash", workers: 1, crashes: 1, ..Self::CALM },
+        Self {
+            name: "two buyers, a crash",
+            workers: 1,
+            mishaps: Mishaps { crashes: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
         Self { name: "a gate that lies", workers: 1, gate_lies: true, ..Self::CALM },
-        Self { name: "two workers, a crash", shoppers: 1, crashes: 1, ..Self::CALM },
-        Self { name: "two workers, one job", shoppers: 1, lapses: 1, ..Self::CALM },
-        Self { name: "silence", shoppers: 1, silences: 1, cards: 2, ..Self::CALM },
+        Self {
+            name: "two workers, a crash",
+            shoppers: 1,
+            mishaps: Mishaps { crashes: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self {
+            name: "two workers, one job",
+            shoppers: 1,
+            mishaps: Mishaps { lapses: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self {
+            name: "silence",
+            shoppers: 1,
+            cards: 2,
+            mishaps: Mishaps { silences: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
     ];
 
     /// Larger ones, for `cargo xtask model`.
     pub const LARGE: [Self; 11] = [
         Self { name: "two buyers, two workers", ..Self::CALM },
-        Self { name: "two buyers, two workers, a crash", crashes: 1, ..Self::CALM },
+        Self {
+            name: "two buyers, two workers, a crash",
+            mishaps: Mishaps { crashes: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
         Self { name: "two buyers, two workers, a gate that lies", gate_lies: true, ..Self::CALM },
-        Self { name: "two buyers, two workers, one job twice", lapses: 1, ..Self::CALM },
-        Self { name: "a second card, silence, a crash", shoppers: 1, cards: 2, crashes: 1, silences: 1, ..Self::CALM },
+        Self {
+            name: "two buyers, two workers, one job twice",
+            mishaps: Mishaps { lapses: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self {
+            name: "a second card, silence, a crash",
+            shoppers: 1,
+            cards: 2,
+            mishaps: Mishaps { crashes: 1, silences: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
         Self {
             name: "3-D Secure, a crash",
             shoppers: 1,
             banks: &[Bank::Pays, Bank::Challenges],
-            crashes: 1,
+            mishaps: Mishaps { crashes: 1, ..Mishaps::NONE },
             ..Self::CALM
         },
         Self {
             name: "a bank that thinks, silence",
             shoppers: 1,
             banks: &[Bank::Pays, Bank::Thinks],
-            silences: 1,
+            mishaps: Mishaps { silences: 1, ..Mishaps::NONE },
             ..Self::CALM
         },
-        Self { name: "a day of silence", shoppers: 1, silences: 1, days: 1, cards: 2, ..Self::CALM },
-        Self { name: "events lost and repeated", shoppers: 1, repeats: 1, losses: 1, crashes: 1, ..Self::CALM },
+        Self {
+            name: "a day of silence",
+            shoppers: 1,
+            cards: 2,
+            mishaps: Mishaps { silences: 1, days: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self {
+            name: "events lost and repeated",
+            shoppers: 1,
+            mishaps: Mishaps { repeats: 1, losses: 1, crashes: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
         Self {
             name: "called off, silence, a crash",
             shoppers: 1,
-            called_off: true,
-            crashes: 1,
-            silences: 1,
+            mishaps: Mishaps { called_off: true, crashes: 1, silences: 1, ..Mishaps::NONE },
             ..Self::CALM
         },
-        Self { name: "a person decides", dead_letters: 1, silences: 1, workers: 1, ..Self::CALM },
+        Self {
+            name: "a person decides",
+            workers: 1,
+            mishaps: Mishaps { dead_letters: 1, silences: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
     ];
 }

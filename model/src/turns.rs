@@ -294,7 +294,7 @@ impl World {
         }
         let Some(attempt) = self.ledger.attempts.get(&(order.id, order.attempt)) else { return };
         let name = crate::stripe::name(intent);
-        let age = if self.left.days < rules.days { OLD } else { YOUNG };
+        let age = if self.left.days < rules.mishaps.days { OLD } else { YOUNG };
         match decide::heard(&order, attempt, Payable::Intent(&name), answer, age) {
             Heard::Step(step) => self.workers[worker] = At::Knows(Task::Settle(key), order, Known::shown(step)),
             Heard::Wait { .. } => self.again(worker, key),

@@ -18,7 +18,7 @@ use shared::sale::{Sale, Tier};
 use uuid::Uuid;
 use worker::decide::Step;
 
-use crate::rules::{Rules, Wrong};
+use crate::rules::{Mishaps, Rules, Wrong};
 use crate::stripe::Stripe;
 
 /// What a ticket costs, in minor units.
@@ -241,27 +241,6 @@ pub enum What {
     Cancel(usize),
 }
 
-/// How much may still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Left {
-    /// See [`Rules`].
-    pub crashes: u8,
-    /// See [`Rules`].
-    pub lapses: u8,
-    /// See [`Rules`].
-    pub silences: u8,
-    /// See [`Rules`].
-    pub repeats: u8,
-    /// See [`Rules`].
-    pub losses: u8,
-    /// See [`Rules`].
-    pub days: u8,
-    /// See [`Rules`].
-    pub dead_letters: u8,
-    /// See [`Rules::called_off`].
-    pub called_off: bool,
-}
-
 /// The world at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
@@ -280,7 +259,7 @@ pub struct World {
     /// Stripe.
     pub stripe: Stripe,
     /// How much may still happen.
-    pub left: Left,
+    pub left: Mishaps,
     /// Orders that a person called off, on their own word that nothing can be paid any more.
     pub rejected: Vec<bool>,
     /// A rule that a step broke.
@@ -304,16 +283,7 @@ impl World {
             workers: vec![At::Idle; usize::from(rules.workers)],
             network: Vec::new(),
             stripe: Stripe::default(),
-            left: Left {
-                crashes: rules.crashes,
-                lapses: rules.lapses,
-                silences: rules.silences,
-                repeats: rules.repeats,
-                losses: rules.losses,
-                days: rules.days,
-                dead_letters: rules.dead_letters,
-                called_off: rules.called_off,
-            },
+            left: rules.mishaps,
             rejected: vec![false; buyers],
             broken: None,
         }
@@ -336,7 +306,7 @@ impl World {
     /// The ledger's clock.
     #[must_use]
     pub fn now(&self, rules: &Rules) -> Timestamp {
-        START.plus(DAY * u32::from(rules.days - self.left.days))
+        START.plus(DAY * u32::from(rules.mishaps.days - self.left.days))
     }
 
     /// Lets the book decide.

@@ -99,13 +99,8 @@ async fn who_would_rather_use_another_card_is_led_to_the_form_and_charged_once()
     let shopper = Shopper::start().await;
     let order = asked(&shopper).await;
     shopper.close_bank().await;
-    shopper.browser.click("instead").await;
-    shopper.browser.by_testid("hold-countdown").await;
-    shopper.type_card(GOOD_CARD).await;
-    shopper.browser.click("pay").await;
-    assert_eq!(shopper.until_paid().await.0, order);
-    shopper.charged(1).await;
-    shopper.nothing_went_wrong().await;
+    shopper.pay_instead_with(GOOD_CARD).await;
+    shopper.is_paid_once(&order).await;
 }
 
 #[tokio::test]
@@ -144,9 +139,7 @@ async fn the_bank_asks_in_the_tab_that_bought_and_the_other_tab_can_go_on_when_i
     browser.switch_to(&second).await;
     browser.click("confirm").await;
     shopper.answer_bank("complete").await;
-    assert_eq!(shopper.until_paid().await.0, order);
-    shopper.charged(1).await;
-    shopper.nothing_went_wrong().await;
+    shopper.is_paid_once(&order).await;
 }
 
 #[tokio::test]
@@ -177,10 +170,7 @@ async fn another_card_in_the_second_tab_pays_once_though_the_first_goes_on_with_
     let first = browser.tab().await;
     browser.new_tab().await;
     shopper.visit().await;
-    browser.click("instead").await;
-    browser.by_testid("hold-countdown").await;
-    shopper.type_card(GOOD_CARD).await;
-    browser.click("pay").await;
+    shopper.pay_instead_with(GOOD_CARD).await;
     let paid = shopper.until_paid().await;
     assert_eq!(paid.0, order);
     browser.switch_to(&first).await;

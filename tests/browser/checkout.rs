@@ -59,13 +59,8 @@ async fn who_comes_back_unpaid_goes_on_there_or_pays_with_a_card_here() {
     shopper.browser.click("confirm").await;
     arrives(&shopper).await;
     comes_back(&shopper).await;
-    shopper.browser.click("instead").await;
-    shopper.browser.by_testid("hold-countdown").await;
-    shopper.type_card(GOOD_CARD).await;
-    shopper.browser.click("pay").await;
-    assert_eq!(shopper.until_paid().await.0, order);
-    shopper.charged(1).await;
-    shopper.nothing_went_wrong().await;
+    shopper.pay_instead_with(GOOD_CARD).await;
+    shopper.is_paid_once(&order).await;
 }
 
 #[tokio::test]
@@ -80,9 +75,7 @@ async fn after_a_declined_card_the_same_order_is_paid_on_stripes_page_with_the_b
     arrives(&shopper).await;
     pays_there(&shopper, SECURE_CARD).await;
     shopper.browser.by_css("button[value=complete]").await.click().await.unwrap();
-    assert_eq!(shopper.until_paid().await.0, order);
-    shopper.charged(1).await;
-    shopper.nothing_went_wrong().await;
+    shopper.is_paid_once(&order).await;
 }
 
 #[tokio::test]
@@ -175,10 +168,7 @@ async fn two_tabs_one_there_and_one_here_are_charged_once() {
     goes_there(&shopper).await;
     let there = shopper.browser.js("location.href").await.as_str().unwrap().to_owned();
     comes_back(&shopper).await;
-    shopper.browser.click("instead").await;
-    shopper.browser.by_testid("hold-countdown").await;
-    shopper.type_card(GOOD_CARD).await;
-    shopper.browser.click("pay").await;
+    shopper.pay_instead_with(GOOD_CARD).await;
     shopper.until_paid().await;
     shopper.browser.open(&there).await;
     shopper.browser.until("the page to be over", "document.body.textContent.includes('This page is over')").await;

@@ -109,6 +109,14 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
         self.browser.click("pay").await;
     }
 
+    /// Pays by another card, rather than by what the order waits for.
+    pub(super) async fn pay_instead_with(&self, number: &str) {
+        self.browser.click("instead").await;
+        self.browser.by_testid("hold-countdown").await;
+        self.type_card(number).await;
+        self.browser.click("pay").await;
+    }
+
     /// Presses a button of the bank's window: `complete`, `fail` or `cancel`.
     pub(super) async fn answer_bank(&self, outcome: &str) {
         self.browser.enter_frame("dialog iframe").await;
@@ -128,6 +136,13 @@ impl<S: Deref<Target = Desk>> Shopper<S> {
         let charge = self.browser.by_testid("charge-id").await.text().await.unwrap();
         assert!(charge.starts_with("ch_"), "{charge}");
         (self.order_shown().await, charge)
+    }
+
+    /// Waits until the page says that this order is paid: by one charge, and nothing went wrong on the way.
+    pub(super) async fn is_paid_once(&self, order: &str) {
+        assert_eq!(self.until_paid().await.0, order);
+        self.charged(1).await;
+        self.nothing_went_wrong().await;
     }
 
     /// The id of the order that is shown.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shared::stripe::webhook::EVENT_TYPES;
 use tests::harness::client::get;
 use tests::harness::fleet::{Fleet, Ledger};
 use tests::harness::postgres::fresh_database_in;
@@ -25,18 +26,6 @@ const TERMS: [(&str, &str); 4] =
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 const SIGKILL: i32 = 9;
-
-/// The events that `docs/STRIPE.md` asks for, as far as this crowd causes them.
-const EVENTS: [&str; 8] = [
-    "payment_intent.succeeded",
-    "payment_intent.payment_failed",
-    "payment_intent.canceled",
-    "payment_intent.processing",
-    "payment_intent.requires_action",
-    "refund.created",
-    "refund.updated",
-    "refund.failed",
-];
 
 /// The PostgreSQL server of a run; its calls block.
 pub(super) type SharedCluster = Arc<Mutex<Cluster>>;
@@ -95,7 +84,7 @@ impl Stage {
         settings.extend(TERMS);
         let mut fleet = Fleet::start_on(Ledger::Fresh(database), redis, 0, 0, &settings).await;
         let doors: Vec<String> = (0..PLACES).map(|_| fleet.add_web()).collect();
-        let events: String = EVENTS.iter().map(|kind| format!("&enabled_events[]={kind}")).collect();
+        let events: String = EVENT_TYPES.iter().map(|kind| format!("&enabled_events[]={kind}")).collect();
         let endpoint = format!("url={}/webhooks/stripe{events}", doors[0]);
         let endpoint = fleet.form("/v1/webhook_endpoints", endpoint).await.json();
         fleet.set("STRIPE_WEBHOOK_SECRET", endpoint["secret"].as_str().expect("a secret"));

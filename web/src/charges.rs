@@ -334,50 +334,18 @@ mod tests {
     use super::*;
     use crate::serve::tests::{now, paid_order, shop};
 
-    /// An order of a hold, accepted at this time by the clock of whoever accepted it.
-    fn order(hold: Uuid, state: State, accepted_at: Timestamp) -> Order {
-        Order {
-            id: Uuid::from_u128(1),
-            customer: Uuid::from_u128(2),
-            sale: "night".into(),
-            hold,
-            items: Vec::new(),
-            amount: 2_500,
-            currency: shared::money::Currency::default(),
-            email: String::new(),
-            email_key: String::new(),
-            name: String::new(),
-            state,
-            version: 1,
-            attempt: 1,
-            queue_number: 1,
-            payment_intent: None,
-            charge: None,
-            client_secret: None,
-            session: None,
-            session_url: None,
-            decline: None,
-            closing: None,
-            review: None,
-            expires_at: None,
-            think_ms: 0,
-            accepted_at,
-            updated_at: accepted_at,
-            tickets: Vec::new(),
-            refunded: 0,
-            refunding: 0,
-        }
-    }
-
     #[test]
     fn a_call_does_not_free_what_another_one_accepted_by_a_clock_that_is_behind() {
-        let (hold, asked_at) = (Uuid::from_u128(3), Timestamp(1_000_000));
+        let env = Seeded::new(3).env();
+        let (_, ledger) = shop(&env);
+        let (hold, asked_at, paid) = (env.uuid_v7(), env.now(), paid_order(&env, &ledger, env.uuid_v4()));
         let before = |ms: u64| asked_at.minus(Duration::from_millis(ms));
+        let order = |hold, state, accepted_at| Order { hold, state, accepted_at, ..paid.clone() };
         assert!(uses(&order(hold, State::Accepted, before(200)), hold, asked_at), "two clicks at two doors");
         assert!(uses(&order(hold, State::Charging, before(60_000)), hold, asked_at), "it is open still");
         assert!(uses(&order(hold, State::Paid, before(10)), hold, asked_at), "paid while this call was on its way");
         assert!(!uses(&order(hold, State::Paid, before(60_000)), hold, asked_at), "sent again long after");
-        assert!(!uses(&order(Uuid::from_u128(4), State::Accepted, before(0)), hold, asked_at), "another hold");
+        assert!(!uses(&order(env.uuid_v7(), State::Accepted, before(0)), hold, asked_at), "another hold");
     }
 
     #[test]

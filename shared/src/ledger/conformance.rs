@@ -146,7 +146,8 @@ pub async fn run_all<M: AsyncFn() -> World>(make: M) {
 }
 
 /// The sale of the stories: tier `std` with a capacity and a limit, tier `vip` with five units and none.
-fn demo(capacity: u32, limit: Option<u32>) -> Sale {
+#[must_use]
+pub fn demo(capacity: u32, limit: Option<u32>) -> Sale {
     let tier = |id: &str, amount, capacity, max_per_customer| Tier {
         id: id.into(),
         name: id.to_uppercase(),

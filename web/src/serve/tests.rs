@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use shared::env::{Env, Seeded};
 use shared::ledger::book::Terms;
+use shared::ledger::conformance::demo;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Change, Ledger as _, RefundRequest, RefundWhat};
 use shared::message::Message;
@@ -14,7 +15,7 @@ use shared::order::{Order, Outcome, State, StoredRequest};
 use shared::queue::memory::Memory;
 use shared::rooms::Envelope;
 use shared::rooms::memory::MemoryRooms;
-use shared::sale::{PricedItem, Sale, Tier};
+use shared::sale::{PricedItem, Sale};
 use shared::stock::memory::MemoryStock;
 use uuid::Uuid;
 
@@ -49,34 +50,13 @@ pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
 }
 
 pub(crate) fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Order {
-    let tier = Tier {
-        id: "std".into(),
-        name: "Standard".into(),
-        amount: 2_500,
-        capacity: 5,
-        max_per_customer: None,
-        opens_at: None,
-        closes_at: None,
-    };
-    let sale = Sale {
-        slug: "demo".into(),
-        name: "Demo".into(),
-        currency: "usd".parse().unwrap(),
-        opens_at: env.now(),
-        closes_at: None,
-        hold_ms: 60_000,
-        paused: false,
-        late: shared::sale::LatePolicy::default(),
-        epoch: 0,
-        tiers: vec![tier],
-    };
-    now(ledger.create_sale(sale)).unwrap();
+    now(ledger.create_sale(demo(5, None))).unwrap();
     let accept = Accept {
         order: env.uuid_v7(),
         customer,
         hold: env.uuid_v7(),
         sale: "demo".into(),
-        epoch: Some(0),
+        epoch: Some(1),
         items: vec![PricedItem { tier: "std".into(), quantity: 2, amount: 2_500 }],
         currency: "usd".parse().unwrap(),
         email: "a@example.com".into(),

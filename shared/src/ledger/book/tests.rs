@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::env::Seeded;
+use crate::ledger::conformance::demo;
 use crate::ledger::{Accept, Accepted, Applied, Change, Claimed};
 use crate::order::{Attempt, Outcome};
-use crate::sale::Tier;
 use crate::stripe::StoredRequest;
 
 struct World {
@@ -20,29 +20,8 @@ struct World {
 fn world(capacity: u32, limit: Option<u32>) -> World {
     let seeded = Seeded::new(1);
     let env = seeded.env();
-    let tier = Tier {
-        id: "std".into(),
-        name: "Standard".into(),
-        amount: 2_500,
-        capacity,
-        max_per_customer: limit,
-        opens_at: None,
-        closes_at: None,
-    };
-    let sale = Sale {
-        slug: "demo".into(),
-        name: "Demo".into(),
-        currency: "usd".parse().unwrap(),
-        opens_at: Timestamp(0),
-        closes_at: None,
-        hold_ms: 600_000,
-        late: crate::sale::LatePolicy::default(),
-        paused: false,
-        epoch: 1,
-        tiers: vec![tier],
-    };
     let mut book = Book::new(Terms::default());
-    book.insert_sale(sale, SaleCounters::default(), BTreeMap::new());
+    book.insert_sale(demo(capacity, limit), SaleCounters::default(), BTreeMap::new());
     World { seeded, env, book }
 }
 

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::{SqlLedger, open};
 use crate::env::{Env, Seeded, Timestamp};
 use crate::ledger::book::Terms;
-use crate::ledger::conformance::{self, World};
+use crate::ledger::conformance::{self, World, demo};
 use crate::ledger::{Accept, Accepted, Claimed, Control, InboxEvent, Ledger};
 use crate::order::{Attempt, Order};
-use crate::sale::{PricedItem, Sale, Tier};
+use crate::sale::{PricedItem, Sale};
 use crate::stripe::StoredRequest;
 
 /// What is to go wrong with the next COMMIT of a ledger.
@@ -77,28 +77,7 @@ async fn world(url: &str) -> World {
 }
 
 async fn selling(ledger: &SqlLedger, capacity: u32) {
-    let tier = Tier {
-        id: "std".into(),
-        name: "Standard".into(),
-        amount: 2_500,
-        capacity,
-        max_per_customer: None,
-        opens_at: None,
-        closes_at: None,
-    };
-    let sale = Sale {
-        slug: "demo".into(),
-        name: "Demo".into(),
-        currency: "usd".parse().unwrap(),
-        opens_at: Timestamp(0),
-        closes_at: None,
-        hold_ms: 600_000,
-        late: crate::sale::LatePolicy::default(),
-        paused: false,
-        epoch: 1,
-        tiers: vec![tier],
-    };
-    ledger.create_sale(sale).await.unwrap();
+    ledger.create_sale(demo(capacity, None)).await.unwrap();
 }
 
 fn purchase(env: &Env) -> Accept {
