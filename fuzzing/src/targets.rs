@@ -95,8 +95,8 @@ pub fn job(bytes: &[u8]) {
 
 /// What a foreign writer publishes: text for a room, or nothing.
 pub fn room_message(bytes: &[u8]) {
-    if let Some(envelope) = shared::rooms::redis::envelope(bytes) {
-        assert_eq!(bytes.len(), 16 + envelope.frame.len());
+    if let Some(envelopes) = shared::rooms::redis::unpack(bytes) {
+        assert_eq!(bytes.len(), envelopes.iter().map(|envelope| 20 + envelope.frame.len()).sum::<usize>());
     }
 }
 

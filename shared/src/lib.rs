@@ -7,6 +7,7 @@ pub mod crash;
 pub mod data_dir;
 pub mod decline;
 pub mod env;
+pub mod gather;
 pub mod guards;
 pub mod jobs;
 pub mod lease;

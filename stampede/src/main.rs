@@ -18,6 +18,10 @@ use shared::process::{self, until_told};
 
 use crate::cli::{Cli, Command};
 
+/// Small blocks that are freed by another thread than took them are what such a process lives on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = match Cli::parse().command() {
         // Made-up worlds need neither settings nor a runtime of this one.

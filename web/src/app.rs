@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
+use shared::order::Order;
 use shared::queue::Queue;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
@@ -117,6 +119,8 @@ pub struct Inner {
     pub webhooks: Door,
     /// Limits per client address.
     pub limits: Limits,
+    /// Orders that were accepted here and of which the rooms were not told yet. Locked for a moment.
+    pub announcements: Mutex<Vec<Order>>,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
@@ -146,6 +150,7 @@ impl App {
             page: parts.page,
             webhooks: parts.webhooks,
             limits: parts.limits,
+            announcements: Mutex::default(),
             metrics: parts.metrics,
             going_down: CancellationToken::new(),
             conversations: TaskTracker::new(),

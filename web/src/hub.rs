@@ -219,6 +219,13 @@ impl Hub {
         self.rooms.get(&order.customer).is_none_or(|room| told(&room))
     }
 
+    /// Whether a live room was told of a later version of this order.
+    #[must_use]
+    pub fn knows_newer(&self, order: &Order) -> bool {
+        let known = |room: &Room| room.orders.get(&order.id).is_some_and(|known| known.version > order.version);
+        self.rooms.get(&order.customer).is_some_and(|room| known(&room))
+    }
+
     /// Orders of live rooms of which more is expected.
     #[must_use]
     pub fn open_orders(&self) -> Vec<(Uuid, Known)> {

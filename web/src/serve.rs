@@ -8,7 +8,7 @@ use axum::serve::ListenerExt as _;
 use shared::guards::Guard;
 use shared::message::{Message, PlaceView};
 use shared::order::Order;
-use shared::rooms::Received;
+use shared::rooms::{Envelope, Received};
 use shared::stock::{Levels, keeper};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ const STOCK_EVERY: Duration = Duration::from_millis(250);
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// Places in the queue are told this often.
 const PLACES_EVERY: Duration = Duration::from_secs(1);
+/// Rooms are told of accepted orders this often.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 /// Live rooms are compared with the ledger this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 /// What was measured is put into its sums this often; until then every single measurement is kept.
@@ -45,6 +47,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(every(CATALOGUE_EVERY, app.clone(), refresh)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(progress::SAMPLE_EVERY, app.clone(), sample)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(ANNOUNCE_EVERY, app.clone(), announce)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(SUM_UP_EVERY, app.clone(), sum_up)));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
@@ -141,6 +144,21 @@ async fn tell_places(app: App) {
     }
 }
 
+/// Tells rooms, wherever they are open, of orders that were accepted here: who paid in one tab sees it in the others, too.
+///
+/// The tab that bought has its answer already, and most orders have ended before the others could look: those are not
+/// told of twice. A process that dies before it told leaves that to whoever ends the order.
+pub async fn announce(app: App) {
+    let mut accepted = std::mem::take(&mut *app.announcements.lock());
+    accepted.retain(|order| !app.hub.knows_newer(order));
+    let now = app.ledger.now();
+    let frame = |order: &Order| Message::order(order, now, app.progress.place_of(order)).to_json().into();
+    let envelopes = accepted.iter().map(|order| Envelope { room: order.customer, frame: frame(order) }).collect();
+    if let Err(error) = app.rooms.publish(envelopes).await {
+        tracing::warn!(orders = accepted.len(), %error, "rooms were not told of new orders; their answers tell the buyers");
+    }
+}
+
 /// Compares what live rooms were told with the ledger, and tells what they missed: of open orders always; after a gap of
 /// all rooms, since an order may have come and ended meanwhile that nobody here has heard of.
 pub async fn compare(app: App) {
@@ -175,7 +193,7 @@ fn tell_missed(app: &App, orders: &[Order]) {
     let missed = |order: &&Order| Guard::RoomsCompared.refuses(!app.hub.has_told(order));
     for order in orders.iter().filter(missed) {
         let frame = Message::order(order, app.ledger.now(), app.progress.place_of(order)).to_json();
-        app.hub.deliver(&shared::rooms::Envelope { room: order.customer, frame: frame.into() });
+        app.hub.deliver(&Envelope { room: order.customer, frame: frame.into() });
     }
 }
 

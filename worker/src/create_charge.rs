@@ -15,31 +15,57 @@ use shared::sale::Sale;
 use shared::stripe::{ChargeRequest, StoredRequest, idempotency_key, prepare as encode, session};
 
 use crate::decide::{Step, called_off, found, is_seen_after, step};
+use crate::process_response::process_response;
 use crate::{Context, RESEND_FOR, cancel_key, checkout, later, settle};
 
 /// How long a job waits for its share of the budget before it gives its place to others.
 const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
 /// How far around the first sending a lost payment is looked for.
 pub(crate) const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
-/// Charges an attempt of an order.
+
+/// Charges an attempt of an order, and leaves it to the next job to settle what Stripe said.
 pub async fn create_charge(ctx: Context, job: CreateCharge, info: JobInfo) -> Finish {
-    let CreateCharge::V1 { order: id, attempt: number } = job;
+    match respond(&ctx, &job, info).await {
+        Ok(response) => Finish::then(&response),
+        Err(finish) => finish,
+    }
+}
+
+/// Charges an attempt of an order, and settles what Stripe said in the same hand, which spares the queue a job. Only if
+/// that does not come to its end at once is it left to the next job: what Stripe said is not lost, and not asked again.
+pub async fn charge_and_settle(ctx: Context, job: CreateCharge, info: JobInfo) -> Finish {
+    let response = match respond(&ctx, &job, info).await {
+        Ok(response) => response,
+        Err(finish) => return finish,
+    };
+    match process_response(ctx, response.clone(), info).await {
+        Finish::Done { .. } => Finish::done(),
+        _ => Finish::then(&response),
+    }
+}
+
+/// What Stripe said about an attempt; or the end of the job, if there is nothing to settle.
+async fn respond(ctx: &Context, job: &CreateCharge, info: JobInfo) -> Result<ProcessResponse, Finish> {
+    let CreateCharge::V1 { order: id, attempt: number } = *job;
     match ctx.ledger.claim(id, number, prepare).await {
-        Err(error) => later(&ctx, info, error.to_string()),
-        Ok(Claimed::Unknown) => Finish::Dead { reason: "the ledger has no such order".into() },
-        Ok(Claimed::No(order)) => see_after(&ctx, info, &order, number).await,
+        Err(error) => Err(later(ctx, info, error.to_string())),
+        Ok(Claimed::Unknown) => Err(Finish::Dead { reason: "the ledger has no such order".into() }),
+        Ok(Claimed::No(order)) => see_after(ctx, info, &order, number).await,
         Ok(Claimed::Unpreparable(order)) => {
             tracing::error!(order = %order.id, review = ?order.review, "no request could be made");
-            settle::show(&ctx, &order).await.map_or_else(|error| later(&ctx, info, error), |()| Finish::done())
+            Err(show(ctx, info, &order).await)
         }
         Ok(Claimed::Yes { order, attempt, .. }) => {
             shared::crash::point("after_claim");
-            match charge(&ctx, info, &order, &attempt).await {
-                Ok(outcome) => Finish::then(&ProcessResponse::V1 { order: id, attempt: number, outcome }),
-                Err(finish) => finish,
-            }
+            let outcome = charge(ctx, info, &order, &attempt).await?;
+            Ok(ProcessResponse::V1 { order: id, attempt: number, outcome })
         }
     }
+}
+
+/// Whoever ended an order may have died before telling.
+async fn show(ctx: &Context, info: JobInfo, order: &Order) -> Finish {
+    settle::show(ctx, order).await.map_or_else(|error| later(ctx, info, error), |()| Finish::done())
 }
 
 /// The exact request of an attempt; runs inside the claiming transaction.
@@ -116,19 +142,17 @@ async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt)
 }
 
 /// There is nothing to send. If Stripe is still thinking about this attempt, ask what it came to, now and then.
-async fn see_after(ctx: &Context, info: JobInfo, order: &Order, number: u32) -> Finish {
+async fn see_after(ctx: &Context, info: JobInfo, order: &Order, number: u32) -> Result<ProcessResponse, Finish> {
     if !is_seen_after(order, number) {
-        // Whoever ended it may have died before telling.
-        return settle::show(ctx, order).await.map_or_else(|error| later(ctx, info, error), |()| Finish::done());
+        return Err(show(ctx, info, order).await);
     }
     let attempt = match ctx.ledger.attempt(order.id, number).await {
         Ok(Some(attempt)) => attempt,
-        Ok(None) => return Finish::Dead { reason: "the ledger has no such attempt".into() },
-        Err(error) => return later(ctx, info, error.to_string()),
+        Ok(None) => return Err(Finish::Dead { reason: "the ledger has no such attempt".into() }),
+        Err(error) => return Err(later(ctx, info, error.to_string())),
     };
-    match look_up(ctx, info, order, &attempt).await {
-        Ok(Outcome::Processing { .. }) => later(ctx, info, "Stripe is still thinking"),
-        Ok(outcome) => Finish::then(&ProcessResponse::V1 { order: order.id, attempt: number, outcome }),
-        Err(finish) => finish,
+    match look_up(ctx, info, order, &attempt).await? {
+        Outcome::Processing { .. } => Err(later(ctx, info, "Stripe is still thinking")),
+        outcome => Ok(ProcessResponse::V1 { order: order.id, attempt: number, outcome }),
     }
 }

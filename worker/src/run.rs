@@ -11,7 +11,7 @@ use shared::queue::worker::{WorkerOptions, register};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::authentication;
-use crate::create_charge::create_charge;
+use crate::create_charge::charge_and_settle;
 use crate::process_response::process_response;
 use crate::webhook::webhook;
 use crate::{Context, sweep};
@@ -46,7 +46,7 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     let (queue, env) = (ctx.queue.clone(), ctx.env.clone());
     let monitor = Monitor::new();
     let charges = worker(options.concurrency);
-    let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), create_charge);
+    let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), charge_and_settle);
     let responses = worker(options.concurrency);
     let monitor = register(monitor, queue.clone(), env.clone(), responses, ctx.clone(), process_response);
     let events = worker(options.concurrency);

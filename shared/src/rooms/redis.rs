@@ -1,8 +1,9 @@
 //! Rooms over Redis: publish in one process, deliver in another.
 //!
-//! Every web process joins the same [`CHANNELS`] channels once, when it starts; a room belongs to the channel that its
-//! id hashes to. So a new socket costs Redis nothing, and a message for a room that nobody here is in costs one
-//! look-up. Redis promises no delivery: after a gap the subscriber says [`Received::Interrupted`].
+//! Every web process joins the same [`CHANNELS`] channels once, when it starts. So a new socket costs Redis nothing, and
+//! a message for a room that nobody here is in costs one look-up. What is published at the same time goes as one message,
+//! in the channel that its first room's id hashes to. Redis promises no delivery: after a gap the subscriber says
+//! [`Received::Interrupted`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use super::buffer::{BUFFER, Buffered};
 use super::{Envelope, Received, Rooms, RoomsError, Subscription};
 use crate::env::Env;
+use crate::gather::Gather;
 use crate::redis_server::RedisServer;
 
 /// How many channels there are. Every process has to agree on it.
@@ -31,17 +33,31 @@ const BATCH: usize = 512;
 /// The first and the longest pause before a connection is made again.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Rooms in Redis.
+/// Envelopes that go as one message at most.
+const MOST_TOGETHER: usize = 256;
+
+/// Rooms in Redis; clones are the same.
+#[derive(Clone)]
 pub struct RedisRooms {
     server: RedisServer,
     env: Env,
+    publishing: Gather<Vec<Envelope>, Result<(), RoomsError>>,
 }
 
 impl RedisRooms {
     /// Rooms on this server.
     #[must_use]
     pub fn new(server: RedisServer, env: Env) -> Self {
-        Self { server, env }
+        Self { server, env, publishing: Gather::new(MOST_TOGETHER) }
+    }
+
+    async fn send(&self, envelopes: &[Envelope]) -> Result<(), RoomsError> {
+        let mut calls = redis::pipe();
+        for together in envelopes.chunks(MOST_TOGETHER) {
+            let Some(first) = together.first() else { continue };
+            calls.publish(self.channel(first.room.as_u128() % CHANNELS), pack(together)).ignore();
+        }
+        calls.query_async(&mut self.server.commands()).await.map_err(failed)
     }
 
     fn channel(&self, number: u128) -> String {
@@ -57,13 +73,17 @@ impl Rooms for RedisRooms {
         if envelopes.is_empty() {
             return Ok(());
         }
-        let mut calls = redis::pipe();
-        for envelope in &envelopes {
-            let mut payload = envelope.room.as_bytes().to_vec();
-            payload.extend_from_slice(envelope.frame.as_bytes());
-            calls.publish(self.channel(envelope.room.as_u128() % CHANNELS), payload).ignore();
-        }
-        calls.query_async(&mut self.server.commands()).await.map_err(failed)
+        let rooms = self.clone();
+        let together = move |asked: Vec<Vec<Envelope>>| {
+            let rooms = rooms.clone();
+            async move {
+                let callers = asked.len();
+                let all: Vec<Envelope> = asked.into_iter().flatten().collect();
+                vec![rooms.send(&all).await; callers]
+            }
+        };
+        let sent = self.publishing.ask(envelopes, together).await;
+        sent.unwrap_or_else(|| Err(RoomsError("the call in which this went was given up".into())))
     }
 
     async fn subscribe(&self) -> Result<Box<dyn Subscription>, RoomsError> {
@@ -136,8 +156,8 @@ impl Reader {
     }
 
     fn pass_on(&self, message: &redis::Msg) {
-        match envelope(message.get_payload_bytes()) {
-            Some(envelope) => self.tell(Received::Message(envelope)),
+        match unpack(message.get_payload_bytes()) {
+            Some(envelopes) => envelopes.into_iter().for_each(|envelope| self.tell(Received::Message(envelope))),
             None => tracing::warn!(channel = message.get_channel_name(), "not a message of ours"),
         }
     }
@@ -148,12 +168,32 @@ impl Reader {
     }
 }
 
-/// A payload is the room's id in 16 bytes, then the frame; `None` when it is no message of ours.
+/// For each envelope the room's id in 16 bytes, the frame's length in 4 with the highest first, and the frame.
+fn pack(envelopes: &[Envelope]) -> Vec<u8> {
+    let bytes = envelopes.iter().map(|envelope| 20 + envelope.frame.len()).sum();
+    let mut payload = Vec::with_capacity(bytes);
+    for envelope in envelopes {
+        let length = u32::try_from(envelope.frame.len()).unwrap_or(u32::MAX);
+        payload.extend_from_slice(envelope.room.as_bytes());
+        payload.extend_from_slice(&length.to_be_bytes());
+        payload.extend_from_slice(envelope.frame.as_bytes());
+    }
+    payload
+}
+
+/// What was packed; `None` when it is no message of ours.
 #[must_use]
-pub fn envelope(payload: &[u8]) -> Option<Envelope> {
-    let (room, frame) = payload.split_at_checked(16)?;
-    let frame: Arc<str> = std::str::from_utf8(frame).ok()?.into();
-    Some(Envelope { room: Uuid::from_slice(room).ok()?, frame })
+pub fn unpack(mut payload: &[u8]) -> Option<Vec<Envelope>> {
+    let mut envelopes = Vec::new();
+    while !payload.is_empty() {
+        let (room, rest) = payload.split_first_chunk::<16>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (frame, rest) = rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)?;
+        let frame: Arc<str> = std::str::from_utf8(frame).ok()?.into();
+        envelopes.push(Envelope { room: Uuid::from_bytes(*room), frame });
+        payload = rest;
+    }
+    Some(envelopes)
 }
 
 #[cfg(test)]
@@ -162,10 +202,14 @@ mod tests {
 
     #[test]
     fn what_is_no_message_of_ours_is_told_apart() {
-        assert_eq!(envelope(b"short"), None);
-        assert_eq!(envelope(&[0xff; 17]), None, "not text");
-        let room = Uuid::from_u128(7);
-        let payload = [room.as_bytes().as_slice(), b"{}"].concat();
-        assert_eq!(envelope(&payload), Some(Envelope { room, frame: "{}".into() }));
+        assert_eq!(unpack(b"short"), None);
+        assert_eq!(unpack(&[0xff; 20]), None, "shorter than it says");
+        let message = |room, frame: &str| Envelope { room: Uuid::from_u128(room), frame: frame.into() };
+        let sent = [message(7, "{}"), message(8, ""), message(7, "\u{fc}")];
+        let mut payload = pack(&sent);
+        assert_eq!(unpack(&payload).as_deref(), Some(&sent[..]));
+        payload.pop();
+        assert_eq!(unpack(&payload), None, "cut off");
+        assert_eq!(unpack(&[&[0; 19][..], &[1, 0xff]].concat()), None, "not text");
     }
 }

@@ -1,7 +1,7 @@
 //! Stock in Redis, shared by every web and worker process.
 //!
 //! Each call is one Lua script over the keys of one sale (`keys.rs` lists them all), so it happens as a whole or not at
-//! all, and takes one round trip. The scripts lie in `lua/`; `sale.lua` is what they have in common.
+//! all, and takes one round trip; those who reserve or settle at the same time share one (`crowd.rs`). The scripts lie in `lua/`; `sale.lua` is what they have in common.
 //!
 //! **Whether a sale is known.** The server may come back with less than it had: restarted from nothing or from an old
 //! snapshot, or another server after a failover. Every script is told the run id of the server process that its
@@ -20,12 +20,14 @@
 //! beyond a customer's count where a tier has a limit. A rebuild is shown as a whole, by its last call.
 
 mod call;
+mod crowd;
 mod index;
 mod keys;
 mod rebuild;
 mod reply;
 mod scripts;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,12 +39,11 @@ use uuid::Uuid;
 use self::reply::Reply;
 use self::scripts::Scripts;
 use super::{
-    Freed, Hold, Levels, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement,
-    Stock, StockError, TierLevel, remembered_for,
+    Freed, Hold, Levels, LonePin, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement, Stock, StockError, TierLevel,
 };
 use crate::env::Env;
+use crate::gather::Gather;
 use crate::ledger::Image;
-use crate::order::state::StockEffect;
 use crate::redis_server::{Known, RedisServer};
 use crate::sale::PricedItem;
 
@@ -52,23 +53,28 @@ pub use self::keys::{INDEX, PREFIX, SALES};
 
 /// Sales that are asked at the same time.
 const AT_ONCE: usize = 16;
+/// Reservations or settlements that go in one call. Redis does nothing else meanwhile.
+const MOST_TOGETHER: usize = 64;
 /// The most pins that one sale is asked for at once.
 const MOST_PINS: usize = 1_000;
 /// Batches of dead holds that one call of [`Stock::expire`] frees, per sale.
 const MOST_BATCHES: u32 = 10_000;
 
-/// Stock in Redis.
+/// Stock in Redis; clones are the same.
+#[derive(Clone)]
 pub struct RedisStock {
     server: RedisServer,
     env: Env,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
+    reserving: Gather<Reserve, Result<Reserved, StockError>>,
+    settling: Gather<Settlement, Result<(), StockError>>,
 }
 
 impl RedisStock {
     /// The stock that this server has.
     #[must_use]
     pub fn new(server: RedisServer, env: Env) -> Self {
-        Self { server, env, scripts: Scripts::new(scripts::CLOCK) }
+        Self::by(scripts::CLOCK, server, env)
     }
 
     /// The same by a clock that stands still until a test moves it: the number of milliseconds at
@@ -76,7 +82,12 @@ impl RedisStock {
     #[cfg(any(test, feature = "conformance"))]
     #[must_use]
     pub fn by_clock_of_tests(server: RedisServer, env: Env) -> Self {
-        Self { server, env, scripts: Scripts::new(scripts::CLOCK_OF_TESTS) }
+        Self::by(scripts::CLOCK_OF_TESTS, server, env)
+    }
+
+    fn by(clock: &str, server: RedisServer, env: Env) -> Self {
+        let (reserving, settling) = (Gather::new(MOST_TOGETHER), Gather::new(MOST_TOGETHER));
+        Self { server, env, scripts: Arc::new(Scripts::new(clock)), reserving, settling }
     }
 
     async fn known(&self) -> Result<Known, StockError> {
@@ -160,38 +171,7 @@ impl Stock for RedisStock {
     }
 
     async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StockError> {
-        let call = self.call(&self.scripts.reserve, &reserve.sale).await?;
-        let call = call
-            .arg(text(reserve.hold))
-            .arg(text(reserve.customer))
-            .arg(reserve.order.map(text).as_deref().unwrap_or_default());
-        let call = call.arg(millis(reserve.think)).arg(MOST_HOLDS_PER_CUSTOMER).arg(reserve.currency.as_str());
-        let mut reply = call.arg(units_of(&reserve.items)).arg(json(&reserve.items)?).send().await?;
-        Ok(match reply.word() {
-            "held" => {
-                let new = reply.flag()?;
-                let hold = Hold {
-                    id: reserve.hold,
-                    epoch: reply.number()?,
-                    think_ms: reply.number()?,
-                    order: reply.order()?,
-                    currency: reply.parsed()?,
-                    sale: reserve.sale,
-                    customer: reserve.customer,
-                    items: reserve.items,
-                };
-                // Its owner has not heard of the hold yet; if this fails, the call is repeated and comes here again.
-                let thinks = if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
-                self.touch(hold.customer, &hold.sale, thinks).await?;
-                Reserved::Yes { hold, new }
-            }
-            "sold_out" => Reserved::SoldOut { tier: reply.text()? },
-            "limit" => Reserved::LimitReached { tier: reply.text()? },
-            "too_many" => Reserved::TooManyHolds,
-            "taken" => Reserved::Taken,
-            "unknown" => Reserved::Unknown,
-            _ => return Err(reply.nonsense()),
-        })
+        self.reserve_with_others(reserve).await
     }
 
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError> {
@@ -260,27 +240,7 @@ impl Stock for RedisStock {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<(), StockError> {
-        let effect = match settlement.effect {
-            StockEffect::Pinned => "pinned",
-            StockEffect::Sold => "sold",
-            StockEffect::Released => "released",
-        };
-        let call = self.call(&self.scripts.settle, &settlement.sale).await?;
-        let call = call.arg(text(settlement.hold)).arg(text(settlement.order)).arg(settlement.version.max(0));
-        let mut reply = call.arg(effect).arg(millis(remembered_for(settlement.effect))).send().await?;
-        match reply.word() {
-            "done" => Ok(()),
-            "short" => {
-                let missing = reply.number()?;
-                Err(StockError::pins_first(&reply.text()?, missing))
-            }
-            "returned" => {
-                let missing = reply.number()?;
-                Err(StockError::came_back_before(&reply.text()?, missing))
-            }
-            "unknown" => Err(StockError::unknown(&settlement.sale)),
-            _ => Err(reply.nonsense()),
-        }
+        self.settle_with_others(settlement).await
     }
 
     async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError> {

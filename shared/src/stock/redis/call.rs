@@ -1,6 +1,6 @@
 //! One call of a script: its keys, the run id, its arguments, and its reply.
 
-use redis::{Script, ScriptInvocation, ToRedisArgs};
+use redis::{FromRedisValue, Script, ScriptInvocation, ToRedisArgs};
 
 use super::reply::Reply;
 use super::{RedisStock, keys};
@@ -57,10 +57,23 @@ impl Call<'_> {
 
     /// Sends it, again and again while dead holds are in its way.
     pub(super) async fn send(self) -> Result<Reply, StockError> {
+        self.until_it_is_done(|answer| Reply::new(answer).map(|reply| (reply.word() == "again", reply))).await
+    }
+
+    /// Sends a call in which so many ask.
+    pub(super) async fn send_for(self, asked: usize) -> Result<Vec<Reply>, StockError> {
+        let is_again = |replies: &[Reply]| replies.first().is_some_and(|reply| reply.word() == "again");
+        self.until_it_is_done(|answer| Reply::each(answer, asked).map(|told| (is_again(&told), told))).await
+    }
+
+    async fn until_it_is_done<A: FromRedisValue, R>(
+        self,
+        read: impl Fn(A) -> Result<(bool, R), StockError>,
+    ) -> Result<R, StockError> {
         for _ in 0..MOST_ROUNDS {
             let answer = self.invocation.invoke_async(&mut self.known.connection.clone()).await;
-            let reply = Reply::new(answer.map_err(|error| self.stock.failed(&self.known, &error))?)?;
-            if reply.word() != "again" {
+            let (again, reply) = read(answer.map_err(|error| self.stock.failed(&self.known, &error))?)?;
+            if !again {
                 return Ok(reply);
             }
         }

@@ -1,7 +1,9 @@
-//! What a script answers: a flat list of texts, of which the first says what it is.
+//! What a script answers: a flat list of texts, of which the first says what it is; or, to many at once, such a list for
+//! each.
 
 use std::str::FromStr;
 
+use redis::Value;
 use uuid::Uuid;
 
 use crate::sale::PricedItem;
@@ -19,6 +21,20 @@ impl Reply {
         let mut parts = parts.into_iter();
         let word = parts.next().ok_or_else(|| StockError("a script answered nothing".into()))?;
         Ok(Self { word, parts })
+    }
+
+    /// What a script answered to many: an answer for each of `asked`, or the same for all.
+    pub(super) fn each(answer: Vec<Value>, asked: usize) -> Result<Vec<Self>, StockError> {
+        let text = |value: Value| redis::from_redis_value::<String>(value);
+        let list = |value: Value| redis::from_redis_value::<Vec<String>>(value);
+        let failed = |error: redis::ParsingError| StockError(error.to_string());
+        let mut answer = answer.into_iter();
+        let word = answer.next().map(text).transpose().map_err(failed)?;
+        match word.as_deref() {
+            Some("each") if answer.len() == asked => answer.map(|one| Self::new(list(one).map_err(failed)?)).collect(),
+            Some(word) if answer.len() == 0 => (0..asked).map(|_| Self::new(vec![word.to_owned()])).collect(),
+            _ => Err(StockError(format!("a script did not answer {asked} questions"))),
+        }
     }
 
     pub(super) fn word(&self) -> &str {

@@ -18,7 +18,7 @@ const REBUILD: &str = include_str!("lua/rebuild.lua");
 const OF_EVERY_SALE: [(Guard, &str, &str); 1] =
     [(Guard::RunId, "call('HGET', SALE, 'run') == RUN", "call('HEXISTS', SALE, 'run') == 1")];
 const OF_RESERVE: [(Guard, &str, &str); 2] = [
-    (Guard::StockUnits, "tonumber(free) < unit.n", "false"),
+    (Guard::StockUnits, "free < unit.n", "false"),
     (Guard::StockLimit, "tonumber(has) + unit.n > tonumber(limit)", "false"),
 ];
 const OF_PIN: [(Guard, &str, &str); 2] = [
@@ -29,7 +29,7 @@ const OF_FREE: [(Guard, &str, &str); 1] =
     [(Guard::FreeOfCustomer, "not hold or hold.customer ~= customer", "not hold")];
 const OF_SETTLE: [(Guard, &str, &str); 2] = [
     (Guard::StockVersion, " or tonumber(version) <= tonumber(hold.version) then", " then"),
-    (Guard::LonePin, "  call('ZREM', LONE, id)\n", ""),
+    (Guard::LonePin, "    call('ZREM', LONE, id)\n", ""),
 ];
 const OF_RETURNED: [(Guard, &str, &str); 1] = [(Guard::ReturnedOnce, "tonumber(before or 0)", "0")];
 

@@ -1,20 +1,35 @@
--- Claims units of all tiers, or of none.
+-- Claims units of all tiers, or of none; for each of several who ask.
 --
--- ARGV   2 hold, 3 customer, 4 order to pin it to or '', 5 thinking time in ms, 6 most unpaid holds of one customer,
---        7 currency, 8 units ('std=2,vip=1'), 9 items (JSON)
--- Reply  held, 1 if by this call, epoch, thinking time left, order or '', currency
---        sold_out, tier | limit, tier | too_many | taken | unknown | again
+-- ARGV   2 most unpaid holds of one customer; then for each:
+--        hold, customer, order to pin it to or '', thinking time in ms, currency, units ('std=2,vip=1'), items (JSON)
+-- Reply  unknown | again | each, and then for each a list:
+--          held, 1 if by this call, epoch, thinking time left, order or '', currency
+--          sold_out, tier | limit, tier | too_many | taken | unknown
 
-local id, customer, order, think, most, currency, units_text, items = unpack(ARGV, 2, 9)
-local units = units_in(units_text)
-if #ARGV ~= 9 or not is_id(id) or not is_id(customer) or order ~= '' and not is_id(order) then
-  return nonsense('id')
-elseif not is_count(think) or not is_count(most) then
+local WIDTH = 7
+
+local most = ARGV[2]
+if not is_count(most) or #ARGV == 2 or (#ARGV - 2) % WIDTH ~= 0 then
   return nonsense('number')
-elseif not units or #units == 0 then
-  return nonsense('units')
-elseif not string.find(currency, '^%l%l%l$') or not string.find(items, '^%[.+%]$') then
-  return nonsense('items')
+end
+
+local asked = {}
+for at = 3, #ARGV, WIDTH do
+  local id, customer, order, think, currency, units_text, items = unpack(ARGV, at, at + WIDTH - 1)
+  local units = units_in(units_text)
+  if not is_id(id) or not is_id(customer) or order ~= '' and not is_id(order) then
+    return nonsense('id')
+  elseif not is_count(think) then
+    return nonsense('number')
+  elseif not units or #units == 0 then
+    return nonsense('units')
+  elseif not string.find(currency, '^%l%l%l$') or not string.find(items, '^%[.+%]$') then
+    return nonsense('items')
+  end
+  asked[#asked + 1] = {
+    id = id, customer = customer, order = order, think = think, currency = currency, units = units,
+    units_text = units_text, items = items,
+  }
 end
 
 local refused = enter()
@@ -22,53 +37,53 @@ if refused then
   return refused
 end
 
-local known = find(id)
-if known then
+local now_epoch = epoch()
+
+local function answer_again(known, ask)
   local alive = known.stage == 'thinking' or known.stage == 'pinned'
-  local same = alive and known.customer == customer and known.items == items and (order == '' or known.order == order)
-  if not same then
+  local same = alive and known.customer == ask.customer and known.items == ask.items
+  if not same or ask.order ~= '' and known.order ~= ask.order then
     return { 'taken' }
   end
-  if order ~= '' then
-    call('ZADD', LONE, 'XX', now, id)
+  if ask.order ~= '' then
+    call('ZADD', LONE, 'XX', now, ask.id)
   end
-  return { 'held', 0, epoch(), think_left(id, known), known.order, known.currency }
+  return { 'held', 0, now_epoch, think_left(ask.id, known), known.order, known.currency }
 end
 
-local unpaid = order == '' and call('HGET', UNPAID, customer)
--- An id is 36 letters, and a comma is between two.
-if unpaid and (#unpaid + 1) / 37 >= tonumber(most) then
-  return { 'too_many' }
-end
-
-local fields = {}
-for _, unit in ipairs(units) do
-  fields[#fields + 1] = 'free:' .. unit.tier
-  fields[#fields + 1] = 'limit:' .. unit.tier
-end
-local found, limited = call('HMGET', SALE, unpack(fields)), false
-for i, unit in ipairs(units) do
-  local free, limit = found[2 * i - 1], found[2 * i]
-  if not free then
-    return { 'unknown' }
-  elseif tonumber(free) < unit.n then
-    return { 'sold_out', unit.tier }
-  elseif limit then
-    limited = true
-    local has = call('HGET', UNITS, unit.tier .. '|' .. customer) or '0'
-    if tonumber(has) + unit.n > tonumber(limit) then
-      return { 'limit', unit.tier }
+return for_each(asked, function(ask)
+  local known = find(ask.id)
+  if known then
+    return answer_again(known, ask)
+  end
+  local unpaid = ask.order == '' and call('HGET', UNPAID, ask.customer)
+  -- An id is 36 letters, and a comma is between two.
+  if unpaid and (#unpaid + 1) / 37 >= tonumber(most) then
+    return { 'too_many' }
+  end
+  local limited = false
+  for _, unit in ipairs(ask.units) do
+    local free, limit = level('free:' .. unit.tier), call('HGET', SALE, 'limit:' .. unit.tier)
+    if not free then
+      return { 'unknown' }
+    elseif free < unit.n then
+      return { 'sold_out', unit.tier }
+    elseif limit then
+      limited = true
+      local has = call('HGET', UNITS, unit.tier .. '|' .. ask.customer) or '0'
+      if tonumber(has) + unit.n > tonumber(limit) then
+        return { 'limit', unit.tier }
+      end
     end
   end
-end
-
-move(units, 'free', 'held')
-if limited then
-  count(customer, units, 1)
-end
-local stage = order == '' and 'thinking' or 'pinned'
-put(id, {
-  stage = stage, customer = customer, order = order, version = '0', think = think,
-  currency = currency, units = units, units_text = units_text, items = items,
-}, now + tonumber(think))
-return { 'held', 1, epoch(), think, order, currency }
+  move(ask.units, 'free', 'held')
+  if limited then
+    count(ask.customer, ask.units, 1)
+  end
+  local stage = ask.order == '' and 'thinking' or 'pinned'
+  put(ask.id, {
+    stage = stage, customer = ask.customer, order = ask.order, version = '0', think = ask.think,
+    currency = ask.currency, units = ask.units, units_text = ask.units_text, items = ask.items,
+  }, now + tonumber(ask.think))
+  return { 'held', 1, now_epoch, ask.think, ask.order, ask.currency }
+end)

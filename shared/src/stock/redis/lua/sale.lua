@@ -97,16 +97,33 @@ local function write(id, hold)
   call('HSET', HOLDS, id, table.concat(stand, '|') .. '|' .. table.concat(goods, '|'))
 end
 
+-- Many holds of one call move the same few counters. While `gathering`, changes are added up here, and written once.
+local gathering, changes = false, {}
+
+local function change(field, n)
+  if gathering then
+    changes[field] = (changes[field] or 0) + n
+  else
+    call('HINCRBY', SALE, field, n)
+  end
+end
+
+-- A counter as it is with what was gathered; nothing when there is none.
+local function level(field)
+  local written = call('HGET', SALE, field)
+  return written and tonumber(written) + (changes[field] or 0)
+end
+
 local function move(units, from, to)
   for _, unit in ipairs(units) do
-    call('HINCRBY', SALE, from .. ':' .. unit.tier, -unit.n)
-    call('HINCRBY', SALE, to .. ':' .. unit.tier, unit.n)
+    change(from .. ':' .. unit.tier, -unit.n)
+    change(to .. ':' .. unit.tier, unit.n)
   end
 end
 
 local function count_pinned(units, sign)
   for _, unit in ipairs(units) do
-    call('HINCRBY', SALE, 'pinned:' .. unit.tier, sign * unit.n)
+    change('pinned:' .. unit.tier, sign * unit.n)
   end
 end
 
@@ -249,6 +266,27 @@ local function think_left(id, hold)
     return string.format('%d', tonumber(call('ZSCORE', DEADLINES, id)) - now)
   end
   return hold.think
+end
+
+-- Does the work for each of several items, whose counters are written once. An error of one, which comes before anything
+-- of it was written, is the whole call's; what was done before it stands.
+local function for_each(items, work)
+  local told = { 'each' }
+  gathering = true
+  local done, problem = pcall(function()
+    for i, item in ipairs(items) do
+      told[i + 1] = work(item)
+    end
+  end)
+  for field, n in pairs(changes) do
+    if n ~= 0 then
+      call('HINCRBY', SALE, field, n)
+    end
+  end
+  if not done then
+    error(problem, 0)
+  end
+  return told
 end
 
 if #KEYS < 7 or RUN == nil then
