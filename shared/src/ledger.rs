@@ -121,6 +121,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError>;
     /// Customers' orders: of one after another, the newest first, at most `most` of each.
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError>;
+    /// The ids of a sale's orders, at most `most` of them.
+    async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError>;
     /// One attempt.
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError>;
     /// Orders that something was left undone for, the oldest first, at most `most`.

@@ -40,6 +40,9 @@ use crate::sale::PricedItem;
 /// Unpaid holds of one sale that one customer may have at the same time.
 pub const MOST_HOLDS_PER_CUSTOMER: usize = 4;
 
+/// Holds of one sale that [`Stock::exhausted`] tells at most.
+pub const MOST_REMEMBERED: usize = 200_000;
+
 /// How long a rebuild that was begun keeps others from beginning one.
 pub const REBUILD_WITHIN: Duration = Duration::from_secs(3);
 
@@ -239,6 +242,18 @@ pub struct TierLevel {
     pub sold: u32,
 }
 
+/// Of a sale: what is gone, and who need not hear so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exhausted {
+    /// Changes with every hold that is taken.
+    pub mark: String,
+    /// Tiers of which nothing is free.
+    pub tiers: Vec<String>,
+    /// Every hold that is known, those of ended orders included while they are remembered; `None` when nothing was taken
+    /// since the mark that the caller knew.
+    pub holds: Option<Vec<Uuid>>,
+}
+
 /// The fast gate.
 #[async_trait]
 pub trait Stock: Send + Sync + 'static {
@@ -270,6 +285,10 @@ pub trait Stock: Send + Sync + 'static {
     async fn holds_of(&self, customer: Uuid) -> Result<Vec<Hold>, StockError>;
     /// How much there is of a sale; `None` when the stock does not know it.
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError>;
+    /// Which tiers of a sale are gone, and which holds are known, if that has changed since `mark`: whoever asks for such a
+    /// tier and has none of these holds would be refused. `None` while the stock does not know the sale, and when it has
+    /// more than [`MOST_REMEMBERED`] holds.
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError>;
     /// Frees every hold whose deadline has passed and that no other call has met; how many there were.
     async fn expire(&self) -> Result<u64, StockError>;
     /// Pins that are older than `age` and that no order has spoken for; at most `most`.

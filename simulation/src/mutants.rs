@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shared::ledger::Image;
 use shared::order::state::StockEffect;
-use shared::stock::{Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
+use shared::stock::{
+    Exhausted, Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError,
+};
 use uuid::Uuid;
 
 use crate::shop::Parts;
@@ -55,6 +57,9 @@ impl Stock for Forgetful {
     }
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
         self.0.levels(sale).await
+    }
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        self.0.exhausted(sale, mark).await
     }
     async fn expire(&self) -> Result<u64, StockError> {
         self.0.expire().await

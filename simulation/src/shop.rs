@@ -194,6 +194,7 @@ impl Shop {
                 .every(web::serve::ANNOUNCE_EVERY, app.clone(), |app| web::serve::announce(app).boxed())
                 .boxed(),
         );
+        enter(self.clone().every(web::losers::LOOK_EVERY, app.clone(), |app| web::serve::look(app).boxed()).boxed());
         enter(self.clone().every(Duration::from_secs(15), app.clone(), |app| web::serve::compare(app).boxed()).boxed());
         if let Some(door) = self.webs.lock().get_mut(web) {
             *door = Some(web::router(app));

@@ -69,7 +69,7 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         worker,
     };
     recover(&settings, &desk, &ctx).await?;
-    let listener = web::process::bind(&settings).await?;
+    let listener = web::process::bind(&settings)?;
     if let Some(sandbox) = &sandbox {
         let url = format!("http://{}/webhooks/stripe", from_here(listener.local_addr()?));
         sandbox.send_webhooks_to(&url, sandbox_signs_with.expose(), &EVENT_TYPES).await?;

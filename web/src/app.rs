@@ -18,6 +18,7 @@ use crate::gathered::Gathered;
 use crate::guard::Policy;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::losers::Losers;
 use crate::operator::OperatorKey;
 use crate::progress::Progress;
 use crate::session::Signer;
@@ -119,6 +120,8 @@ pub struct Inner {
     pub webhooks: Door,
     /// Limits per client address.
     pub limits: Limits,
+    /// Who comes too late.
+    pub losers: Losers,
     /// Orders that were accepted here and of which the rooms were not told yet. Locked for a moment.
     pub announcements: Mutex<Vec<Order>>,
     /// Renders the metrics.
@@ -140,6 +143,7 @@ impl App {
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             progress: Progress::new(parts.env.clone()),
+            losers: Losers::new(parts.env.clone()),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
             orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::app::{ACCEPT_TIMEOUT, App};
 use crate::connection::Client;
-use crate::holds::{Wish, take};
+use crate::holds::{Wish, prepare, take};
 use crate::input::Input;
 use crate::orders;
 use crate::problem::Problem;
@@ -159,7 +159,15 @@ async fn claim_stock(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uu
         }),
         Claim::InThisCall { sale, items } => {
             let wish = Wish { hold: body.order, sale, items, customer, order: Some(body.order) };
-            match take(app, wish).await {
+            let taken = match prepare(app, wish).await {
+                // Who asks for the first time, and for what is gone, need not go on.
+                Ok(_) if let Some(tier) = app.losers.refuses(sale, items, body.order) => {
+                    return Err(Problem::sold_out(tier));
+                }
+                Ok(reserve) => take(app, reserve).await,
+                Err(problem) => Err(problem),
+            };
+            match taken {
                 Ok((hold, new)) => Ok(Found::Yes { hold, new }),
                 Err(problem) if problem.code() == "unavailable" => Err(problem),
                 Err(problem) => Ok(Found::No(problem)),

@@ -48,7 +48,11 @@ pub async fn create(
     app.limits.new_hold(client)?;
     let hold = body.hold.unwrap_or_else(|| app.env.uuid_v7());
     let wish = Wish { hold, sale: &body.sale, items: &body.items, customer: customer.id, order: None };
-    let (hold, _) = take(&app, wish).await?;
+    let reserve = prepare(&app, wish).await?;
+    if let Some(tier) = app.losers.refuses(&body.sale, &body.items, hold) {
+        return Err(Problem::sold_out(tier));
+    }
+    let (hold, _) = take(&app, reserve).await?;
     Ok((StatusCode::CREATED, Json(serde_json::json!(HoldView::new(&hold)))))
 }
 
@@ -61,17 +65,17 @@ pub async fn remove(State(app): State<App>, customer: Customer, Path(hold): Path
     }
 }
 
-/// Prices a basket and takes its units, all or none; and whether this call took them, or an earlier one.
+/// Prices a basket.
 ///
 /// # Errors
 /// What the client hears.
-pub async fn take(app: &App, wish: Wish<'_>) -> Result<(Hold, bool), Problem> {
+pub async fn prepare(app: &App, wish: Wish<'_>) -> Result<Reserve, Problem> {
     let sale = app.catalogue.find(&*app.ledger, &app.env, wish.sale).await.ok_or_else(|| unknown_sale(wish.sale))?;
     let items = priced(app, &sale, wish.items)?;
     if sale.paused {
         return Err(Problem::paused());
     }
-    let reserve = Reserve {
+    Ok(Reserve {
         hold: wish.hold,
         sale: sale.slug.clone(),
         customer: wish.customer,
@@ -79,10 +83,21 @@ pub async fn take(app: &App, wish: Wish<'_>) -> Result<(Hold, bool), Problem> {
         currency: sale.currency,
         think: sale.hold_for(),
         order: wish.order,
-    };
+    })
+}
+
+/// Takes units, all or none; and whether this call took them, or an earlier one.
+///
+/// # Errors
+/// What the client hears.
+pub async fn take(app: &App, reserve: Reserve) -> Result<(Hold, bool), Problem> {
+    let sale = reserve.sale.clone();
     match app.stock.reserve(reserve).await? {
         Reserved::Yes { hold, new } => Ok((hold, new)),
-        Reserved::SoldOut { tier } => Err(Problem::sold_out(tier)),
+        Reserved::SoldOut { tier } => {
+            app.losers.refused(&sale);
+            Err(Problem::sold_out(tier))
+        }
         Reserved::LimitReached { tier } => Err(Problem::limit_reached(tier)),
         Reserved::TooManyHolds => Err(Problem::conflict(
             "limit_reached",

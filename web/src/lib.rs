@@ -19,6 +19,8 @@ pub mod holds;
 pub mod hub;
 pub mod input;
 pub mod limits;
+pub mod listen;
+pub mod losers;
 pub mod operator;
 pub mod orders;
 pub mod problem;

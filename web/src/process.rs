@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Page, Parts};
 use crate::limits::Limits;
-use crate::serve;
 use crate::webhooks::Door;
+use crate::{listen, serve};
 
 /// Serves until told to stop.
 ///
@@ -37,7 +37,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
         metrics: PrometheusBuilder::new().install_recorder()?,
     });
-    let listener = bind(&settings).await?;
+    let listener = bind(&settings)?;
     tracing::info!(address = %listener.local_addr()?, "this web process serves");
     let served = serve::serve(app, listener, shutdown).await;
     backing.ledger.close().await;
@@ -48,8 +48,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 ///
 /// # Errors
 /// When it is taken, naming the setting.
-pub async fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(settings.bind).await;
+pub fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let bound = listen::bind(settings.bind);
     bound.with_context(|| format!("the shop cannot listen at {}; set BIND to another address", settings.bind))
 }
 

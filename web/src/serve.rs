@@ -1,10 +1,8 @@
 //! The web process as it runs: its listener, and the tasks behind its sockets.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use shared::guards::Guard;
 use shared::message::{Message, PlaceView};
 use shared::order::Order;
@@ -15,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::{progress, router, sales, snapshot};
+use crate::{listen, losers, progress, router, sales, snapshot};
 
 /// Stock messages of a sale leave at most this often.
 const STOCK_EVERY: Duration = Duration::from_millis(250);
@@ -51,22 +49,16 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(SUM_UP_EVERY, app.clone(), sum_up)));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
-    tasks.close();
-    let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    tasks.spawn(end.clone().run_until_cancelled_owned(look_what_is_gone(app.clone())));
     let going_down = app.going_down.clone();
     let told = shutdown.clone();
-    // A small frame should not wait for the acknowledgement of the one before (Nagle's algorithm, RFC 896).
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    tasks.spawn(async move {
         told.cancelled().await;
         going_down.cancel();
     });
+    tasks.close();
     tokio::select! {
-        served = async { serving.await } => served?,
+        () = listen::serve(listener, router(app.clone()), shutdown.clone()) => {}
         () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
             tracing::warn!("some requests were cut off at the drain deadline");
         }
@@ -217,6 +209,19 @@ async fn tell_stock(app: App) {
                 told.insert(slug, now);
             }
         }
+    }
+}
+
+/// Asks what is gone of the sales for which people still come.
+pub async fn look(app: App) {
+    app.losers.look(&*app.stock, &*app.ledger).await;
+}
+
+/// Asks what is gone, at once when somebody was refused for the first time.
+async fn look_what_is_gone(app: App) {
+    loop {
+        look(app.clone()).await;
+        let _ = tokio::time::timeout(losers::LOOK_EVERY, app.losers.somebody()).await;
     }
 }
 

@@ -112,7 +112,9 @@ async fn converse(
     socket: &mut WebSocket,
     going_down: &CancellationToken,
 ) -> End {
-    let Ok(snapshot) = snapshot::take(app, customer, connection.sales()).await else { return End::Unavailable };
+    // In a box, so that a socket which only waits does not keep the room that this took.
+    let snapshot = Box::pin(snapshot::take(app, customer, connection.sales())).await;
+    let Ok(snapshot) = snapshot else { return End::Unavailable };
     for frame in snapshot {
         if send(socket, frame).await.is_err() {
             return End::Gone;

@@ -124,6 +124,13 @@ impl Ledger for MemoryLedger {
         }))
     }
 
+    async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
+        let of_sale = |order: &&Order| order.sale == sale;
+        Ok(self.read(|store| {
+            store.book.orders.values().filter(of_sale).take(most as usize).map(|order| order.id).collect()
+        }))
+    }
+
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         Ok(self.read(|store| store.book.attempts.get(&(order, number)).cloned()))
     }

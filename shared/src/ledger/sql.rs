@@ -212,6 +212,10 @@ impl Ledger for SqlLedger {
         Ok(read::orders_of(&*self.readers.turn().await?, customers, most).await?)
     }
 
+    async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
+        Ok(read::order_ids(&*self.readers.turn().await?, sale, most).await?)
+    }
+
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         Ok(read::attempt(&*self.readers.turn().await?, order, number).await?)
     }

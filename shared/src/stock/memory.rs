@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::state::State;
-use super::{Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
+use super::{Exhausted, Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
 use crate::env::Env;
 use crate::ledger::Image;
 
@@ -85,6 +85,10 @@ impl Stock for MemoryStock {
 
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
         self.with(|state, _| state.sales.get(sale).map(|sale| Levels { epoch: sale.epoch, tiers: sale.tiers.clone() }))
+    }
+
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        self.with(|state, _| state.exhausted(sale, mark))
     }
 
     async fn expire(&self) -> Result<u64, StockError> {

@@ -39,7 +39,8 @@ use uuid::Uuid;
 use self::reply::Reply;
 use self::scripts::Scripts;
 use super::{
-    Freed, Hold, Levels, LonePin, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement, Stock, StockError, TierLevel,
+    Exhausted, Freed, Hold, Levels, LonePin, MOST_REMEMBERED, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement,
+    Stock, StockError, TierLevel,
 };
 use crate::env::Env;
 use crate::gather::Gather;
@@ -288,6 +289,26 @@ impl Stock for RedisStock {
             });
         }
         Ok(Some(levels))
+    }
+
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        let call = self.call(&self.scripts.exhausted, sale).await?;
+        let mut reply = call.arg(mark).arg(MOST_REMEMBERED).send().await?;
+        match reply.word() {
+            "exhausted" => {}
+            "many" | "unknown" => return Ok(None),
+            _ => return Err(reply.nonsense()),
+        }
+        let (mark, has_holds, count) = (reply.text()?, reply.flag()?, reply.number::<usize>()?);
+        let mut tiers = Vec::new();
+        for _ in 0..count {
+            tiers.push(reply.text()?);
+        }
+        let mut holds = Vec::new();
+        while !reply.is_empty() {
+            holds.push(reply.parsed()?);
+        }
+        Ok(Some(Exhausted { mark, tiers, holds: has_holds.then_some(holds) }))
     }
 
     async fn expire(&self) -> Result<u64, StockError> {

@@ -46,6 +46,9 @@ impl Ledger for Edge<dyn Ledger> {
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
         pass!(self.orders_of(customers, most))
     }
+    async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
+        pass!(self.order_ids(sale, most))
+    }
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         pass!(self.attempt(order, number), about order)
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use shared::ledger::Image;
-use shared::stock::{Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
+use shared::stock::{
+    Exhausted, Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError,
+};
 use uuid::Uuid;
 
 use super::{Broken, Edge, Redis, pass};
@@ -44,6 +46,9 @@ impl Stock for Edge<dyn Stock> {
     }
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
         pass!(self.levels(sale))
+    }
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        pass!(self.exhausted(sale, mark))
     }
     async fn expire(&self) -> Result<u64, StockError> {
         pass!(self.expire())
@@ -97,6 +102,9 @@ impl Stock for Redis {
     }
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
         self.stock().levels(sale).await
+    }
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        self.stock().exhausted(sale, mark).await
     }
     async fn expire(&self) -> Result<u64, StockError> {
         self.stock().expire().await

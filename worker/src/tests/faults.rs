@@ -16,7 +16,9 @@ use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
 use shared::rooms::{Envelope, Rooms, RoomsError, Subscription};
 use shared::sale::Sale;
-use shared::stock::{Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError};
+use shared::stock::{
+    Exhausted, Freed, Hold, Levels, LonePin, Pinned, Reserve, Reserved, Settlement, Stock, StockError,
+};
 use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
@@ -204,6 +206,9 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
         around!(self, orders_of(customers, most))
     }
+    async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
+        around!(self, order_ids(sale, most))
+    }
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
         around!(self, attempt(order, number))
     }
@@ -321,6 +326,9 @@ impl<S: Stock> Stock for Flaky<Arc<S>> {
     }
     async fn levels(&self, sale: &str) -> Result<Option<Levels>, StockError> {
         around!(self, levels(sale))
+    }
+    async fn exhausted(&self, sale: &str, mark: &str) -> Result<Option<Exhausted>, StockError> {
+        around!(self, exhausted(sale, mark))
     }
     async fn expire(&self) -> Result<u64, StockError> {
         around!(self, expire())

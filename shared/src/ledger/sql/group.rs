@@ -14,7 +14,7 @@ use super::entities::{inbox, sales};
 use super::failure::{Failure, Receipt};
 use super::member::{Ask, Mark, Member, NewEpoch, Steering};
 use super::statements::{self, Existing};
-use super::store::exactly;
+use super::store::{Before, exactly};
 use super::{image, load, rows, store};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
@@ -86,6 +86,7 @@ impl Desk {
             }
             *doubt = None;
         }
+        let before = Before::of(&book);
         // The clock is read when the locks are held: whoever waited for them too long is too late.
         let now = self.clock.now(&self.env);
         let at = Moment { now, env: &self.env };
@@ -94,7 +95,7 @@ impl Desk {
         let changes = book.take_changes();
         let mut receipt = receipt(&changes);
         if is_something(&changes) {
-            store::store(tx, &book, changes, now).await?;
+            store::store(tx, &before, &book, changes, now).await?;
         }
         let mut known = HashSet::new();
         for member in members {

@@ -55,12 +55,14 @@ impl MigrationTrait for Ledger {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let (sequence, append_only) = match manager.get_database_backend() {
-            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", APPEND_ONLY_POSTGRES),
-            _ => ("INTEGER PRIMARY KEY", APPEND_ONLY_SQLITE),
+        // SQLite would keep small rows twice: by their key, and by a number of its own.
+        let (sequence, by_key, append_only) = match manager.get_database_backend() {
+            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "", APPEND_ONLY_POSTGRES),
+            _ => ("INTEGER PRIMARY KEY", " WITHOUT ROWID", APPEND_ONLY_SQLITE),
         };
         let db = manager.get_connection();
-        db.execute_unprepared(&in_text(LEDGER, &GUARDED).replace("{sequence}", sequence)).await?;
+        let tables = in_text(LEDGER, &GUARDED).replace("{sequence}", sequence).replace("{by_key}", by_key);
+        db.execute_unprepared(&tables).await?;
         db.execute_unprepared(append_only).await?;
         Ok(())
     }

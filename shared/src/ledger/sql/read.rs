@@ -77,6 +77,13 @@ pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Mode
     found.into_iter().map(whole).collect()
 }
 
+/// The ids of a sale's orders.
+pub(super) async fn order_ids<C: ConnectionTrait>(db: &C, sale: &str, most: u32) -> Result<Vec<Uuid>, Failure> {
+    let select = orders::Entity::find().select_only().column(orders::Column::Id);
+    let of_sale = select.filter(orders::Column::Sale.eq(sale)).limit(u64::from(most));
+    Ok(of_sale.into_tuple::<Uuid>().all(db).await?)
+}
+
 /// Orders of a customer that most customers do not exceed.
 const FEW: u64 = 16;
 

@@ -1,8 +1,8 @@
 //! Storing: exactly what a book changed, each write under a guard that holds even if the book had been wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::{DatabaseTransaction, EntityTrait, ModelTrait, Value};
 use uuid::Uuid;
 
 use super::entities::{attempts, customers, orders, refunds};
@@ -52,26 +52,59 @@ const ATTEMPT_CHANGES: [attempts::Column; 7] = [
 const REFUND_CHANGES: [refunds::Column; 4] =
     [refunds::Column::State, refunds::Column::StripeId, refunds::Column::SpentKeys, refunds::Column::AskAt];
 
+/// What was read of orders and attempts: columns that are as they were need not be written.
+pub(super) struct Before {
+    orders: HashMap<Uuid, Order>,
+    attempts: BTreeMap<(Uuid, u32), Attempt>,
+}
+
+impl Before {
+    /// A book as it was loaded.
+    pub(super) fn of(book: &Book) -> Self {
+        Self { orders: book.orders.clone(), attempts: book.attempts.clone() }
+    }
+}
+
+/// The columns that differ between any row and what it was; all of them, where it is not known what it was.
+fn differing<M: ModelTrait>(
+    rows: &[(M, Option<M>)],
+    columns: &[<M::Entity as EntityTrait>::Column],
+) -> Vec<<M::Entity as EntityTrait>::Column>
+where
+    <M::Entity as EntityTrait>::Column: Copy,
+{
+    let differs = |column: &<M::Entity as EntityTrait>::Column| {
+        rows.iter().any(|(is, was)| was.as_ref().is_none_or(|was| was.get(*column) != is.get(*column)))
+    };
+    columns.iter().copied().filter(differs).collect()
+}
+
 /// Writes what a book changed.
 pub(super) async fn store(
     tx: &DatabaseTransaction,
+    before: &Before,
     book: &Book,
     changes: Changes,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let mut new: Vec<&Order> = Vec::new();
-    let mut changed: Vec<(orders::Model, Option<Value>)> = Vec::new();
+    let (mut changed, mut versions) = (Vec::new(), Vec::new());
     for (id, read) in &changes.orders {
         match (book.orders.get(id), read) {
             (Some(order), None) => new.push(order),
-            (Some(order), Some(version)) => changed.push((rows::order_row(order), Some((*version).into()))),
+            (Some(order), Some(version)) => {
+                changed.push((rows::order_row(order), before.orders.get(id).map(rows::order_row)));
+                versions.push(Value::from(*version));
+            }
             (None, _) => return Err(Failure::Guard("orders_known")),
         }
     }
     insert_orders(tx, &new, now).await?;
-    let update = Update { keys: &[orders::Column::Id], guard: Some(orders::Column::Version), sets: &ORDER_CHANGES };
+    let sets = differing(&changed, &ORDER_CHANGES);
+    let changed: Vec<_> = changed.into_iter().zip(versions).map(|((row, _), version)| (row, Some(version))).collect();
+    let update = Update { keys: &[orders::Column::Id], guard: Some(orders::Column::Version), sets: &sets };
     exactly(changed.len(), statements::update(tx, &changed, update).await?, "orders_version")?;
-    store_attempts(tx, book, &changes.attempts).await?;
+    store_attempts(tx, before, book, &changes.attempts).await?;
     store_refunds(tx, book, &changes).await?;
     insert_tickets(tx, changes.tickets).await?;
     let outbox: Vec<_> = changes.outbox.into_iter().map(rows::outbox_row).collect();
@@ -108,6 +141,7 @@ async fn insert_orders(tx: &DatabaseTransaction, new: &[&Order], now: Timestamp)
 
 async fn store_attempts(
     tx: &DatabaseTransaction,
+    before: &Before,
     book: &Book,
     keys: &BTreeMap<(Uuid, u32), bool>,
 ) -> Result<(), Failure> {
@@ -117,10 +151,15 @@ async fn store_attempts(
     };
     let new: Vec<attempts::Model> = found(true).map(rows::attempt_row).collect();
     statements::insert(tx, &new, Existing::Refuses).await?;
-    let row = |attempt: &Attempt| (rows::attempt_row(attempt), None);
-    let changed: Vec<(attempts::Model, Option<Value>)> = found(false).map(row).collect();
+    let was = |attempt: &Attempt| before.attempts.get(&(attempt.order, attempt.number)).map(rows::attempt_row);
+    let changed: Vec<_> = found(false).map(|attempt| (rows::attempt_row(attempt), was(attempt))).collect();
+    let sets = differing(&changed, &ATTEMPT_CHANGES);
+    if sets.is_empty() {
+        return Ok(());
+    }
+    let changed: Vec<(attempts::Model, Option<Value>)> = changed.into_iter().map(|(row, _)| (row, None)).collect();
     let keys = &[attempts::Column::OrderId, attempts::Column::Number];
-    let update = Update { keys, guard: None, sets: &ATTEMPT_CHANGES };
+    let update = Update { keys, guard: None, sets: &sets };
     exactly(changed.len(), statements::update(tx, &changed, update).await?, "attempts_known")
 }
 

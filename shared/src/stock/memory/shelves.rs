@@ -17,6 +17,8 @@ pub(super) struct SaleStock {
     pub(super) units: HashMap<(String, Uuid), u32>,
     /// Units per tier that were given back and may be sold again.
     pub(super) returned: HashMap<String, u32>,
+    /// Holds that were ever taken.
+    pub(super) taken: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

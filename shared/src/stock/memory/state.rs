@@ -11,8 +11,8 @@ use crate::ledger::Image;
 use crate::order::state::StockEffect;
 use crate::sale::PricedItem;
 use crate::stock::{
-    Freed, Hold, LonePin, MOST_HOLDS_PER_CUSTOMER, Pinned, REBUILD_WITHIN, Reserve, Reserved, Settlement, StockError,
-    TierLevel, remembered_for,
+    Exhausted, Freed, Hold, LonePin, MOST_HOLDS_PER_CUSTOMER, MOST_REMEMBERED, Pinned, REBUILD_WITHIN, Reserve,
+    Reserved, Settlement, StockError, TierLevel, remembered_for,
 };
 
 #[derive(Default)]
@@ -85,6 +85,7 @@ impl State {
             return refusal;
         }
         sale.shift(reserve.customer, &reserve.items, Shelf::Free, Shelf::Held);
+        sale.taken += 1;
         let hold = Hold {
             id: reserve.hold,
             sale: reserve.sale,
@@ -97,6 +98,18 @@ impl State {
         };
         self.put(now, hold.clone(), 0);
         Reserved::Yes { hold, new: true }
+    }
+
+    pub(super) fn exhausted(&self, slug: &str, mark: &str) -> Option<Exhausted> {
+        let sale = self.sales.get(slug)?;
+        let is_now = format!("{}:{}", sale.epoch, sale.taken);
+        let tiers = sale.tiers.iter().filter(|tier| tier.free == 0).map(|tier| tier.id.clone()).collect();
+        let holds = (is_now != mark).then(|| {
+            let of_sale = self.holds.iter().filter(|(_, record)| record.hold.sale == slug);
+            of_sale.map(|(id, _)| *id).collect::<Vec<Uuid>>()
+        });
+        let few = holds.as_ref().is_none_or(|holds| holds.len() <= MOST_REMEMBERED);
+        few.then_some(Exhausted { mark: is_now, tiers, holds })
     }
 
     pub(super) fn pin(&mut self, now: Duration, id: Uuid, order: Uuid, customer: Uuid) -> Pinned {

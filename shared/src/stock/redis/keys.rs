@@ -21,7 +21,7 @@ pub const CLOCK_OF_TESTS: &str = "stampede:stock:clock-of-tests";
 /// The keys of a sale, `stampede:stock:{<slug>}:<name>`, in the order in which every script of a sale gets them.
 const NAMES: [&str; 7] = [
     // A hash. Of the sale: `run`, the run id of the server process under which it was rebuilt, without which it is not
-    // known; `epoch`, that of its counters; `tiers`, in order, with commas. Of a tier: `capacity:<tier>`,
+    // known; `epoch`, that of its counters; `taken`, how many holds were taken in it; `tiers`, in order, with commas. Of a tier: `capacity:<tier>`,
     // `free:<tier>`, `held:<tier>`, `pinned:<tier>`, `sold:<tier>`, `returned:<tier>`, and `limit:<tier>` if it has one. Of
     // a rebuild under way: `begun`, when it last gave a sign of life (ms); `rebuild`, its token and the run id; `writing`, its epoch.
     "sale",

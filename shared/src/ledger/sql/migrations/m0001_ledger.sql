@@ -1,4 +1,4 @@
--- The ledger's tables. One text for SQLite and PostgreSQL; only {sequence} differs.
+-- The ledger's tables. One text for SQLite and PostgreSQL; only {sequence} and {by_key} differ.
 --
 -- Times are BIGINT milliseconds since 1970, by the ledger's clock: one representation in both databases, without
 -- time zones to convert. Money is BIGINT in the currency's minor unit. Words (states, classes) are TEXT under a named
@@ -60,7 +60,7 @@ CREATE TABLE tiers (
 CREATE TABLE customers (
     id UUID NOT NULL CONSTRAINT customers_pk PRIMARY KEY,
     created_at BIGINT NOT NULL
-);
+){by_key};
 
 -- Purchases that were accepted.
 CREATE TABLE orders (
@@ -129,7 +129,7 @@ CREATE TABLE order_items (
     quantity INTEGER NOT NULL CONSTRAINT order_items_quantity_is_positive CHECK (quantity > 0),
     amount BIGINT NOT NULL CONSTRAINT order_items_price_is_not_negative CHECK (amount >= 0),
     CONSTRAINT order_items_pk PRIMARY KEY (order_id, position)
-);
+){by_key};
 
 -- Tries at charging. The idempotency key at Stripe follows from the primary key.
 CREATE TABLE attempts (
@@ -197,7 +197,7 @@ CREATE TABLE tickets (
     -- Set while its price goes back or has gone back: the door lets nobody in on it.
     voided_by UUID CONSTRAINT tickets_are_voided_by_a_refund REFERENCES refunds (id),
     CONSTRAINT tickets_issued_once UNIQUE (order_id, position)
-);
+){by_key};
 
 -- What happened, line by line. Append-only: triggers refuse UPDATE and DELETE. No foreign keys: a line stays true
 -- even if what it speaks of were removed by hand.
@@ -232,5 +232,5 @@ CREATE TABLE outbox (
     kind TEXT NOT NULL,
     order_id UUID NOT NULL CONSTRAINT outbox_belongs_to_an_order REFERENCES orders (id),
     created_at BIGINT NOT NULL
-);
+){by_key};
 CREATE INDEX outbox_oldest_first ON outbox (created_at, id);

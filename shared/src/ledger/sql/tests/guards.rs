@@ -6,7 +6,7 @@ use super::*;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::records::SaleCounters;
 use crate::ledger::sql::failure::Failure;
-use crate::ledger::sql::store::store;
+use crate::ledger::sql::store::{Before, store};
 
 /// A ledger with this many orders of one unit each, and a way to its database beside it.
 async fn shop(orders: usize) -> (Files, Env, SqlLedger, DatabaseConnection, Vec<Accept>) {
@@ -26,7 +26,7 @@ async fn shop(orders: usize) -> (Files, Env, SqlLedger, DatabaseConnection, Vec<
 async fn refused(db: &DatabaseConnection, env: &Env, book: &mut Book) -> Option<String> {
     let tx = db.begin().await.unwrap();
     let changes = book.take_changes();
-    let stored = store(&tx, book, changes, env.now()).await;
+    let stored = store(&tx, &Before::of(book), book, changes, env.now()).await;
     tx.rollback().await.unwrap();
     match stored {
         Ok(()) => None,

@@ -77,6 +77,7 @@ return for_each(asked, function(ask)
     end
   end
   move(ask.units, 'free', 'held')
+  change('taken', 1)
   if limited then
     count(ask.customer, ask.units, 1)
   end

@@ -1,0 +1,98 @@
+//! Connections as they come: accepted, bounded, spoken to in HTTP/1.1, and let go in order.
+//!
+//! This is hyper without the layer that axum would put around it, which knows neither a limit for slow heads nor how large
+//! a buffer may grow.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// Connections that wait to be accepted: a whole crowd may knock within one of our ticks. The system may allow fewer
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
+/// A request's head has to be there within this time; so has the next one's on a connection that is kept. Longer than
+/// proxies keep an idle connection by default (60 s), so that it is they who close it.
+const HEAD_WITHIN: Duration = Duration::from_secs(65);
+/// Bytes of a request's head, or of a part of its body, that are held at most.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// How long nobody is accepted after the process was out of files or memory.
+const RECOVER: Duration = Duration::from_millis(20);
+
+/// Listens for a crowd.
+///
+/// # Errors
+/// The system's, if the address cannot be had.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves until told to stop; then requests that are under way are finished.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                connections.spawn(connection(stream, peer, router.clone(), shutdown.clone()));
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted for a moment");
+                tokio::time::sleep(RECOVER).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Whether a client was gone before it was accepted.
+fn is_the_clients(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+    // A small frame should not wait for the acknowledgement of the one before (Nagle's algorithm, RFC 896).
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(BUFFER_BYTES);
+    let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended in disorder");
+    }
+}
