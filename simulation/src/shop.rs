@@ -189,12 +189,8 @@ impl Shop {
         let enter = |task: BoxFuture<'static, ()>| self.scene.enter(who, task);
         enter(web::serve::deliver(app.clone(), subscription).boxed());
         enter(self.clone().every(Duration::from_secs(1), app.clone(), |app| web::serve::refresh(app).boxed()).boxed());
-        enter(
-            self.clone()
-                .every(web::serve::ANNOUNCE_EVERY, app.clone(), |app| web::serve::announce(app).boxed())
-                .boxed(),
-        );
-        enter(self.clone().every(web::losers::LOOK_EVERY, app.clone(), |app| web::serve::look(app).boxed()).boxed());
+        enter(web::serve::announce(app.clone()).boxed());
+        enter(web::serve::look_what_is_gone(app.clone()).boxed());
         enter(self.clone().every(Duration::from_secs(15), app.clone(), |app| web::serve::compare(app).boxed()).boxed());
         if let Some(door) = self.webs.lock().get_mut(web) {
             *door = Some(web::router(app));

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
-use shared::order::Order;
 use shared::queue::Queue;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::announcements::Announcements;
 use crate::catalogue::Catalogue;
 use crate::gathered::Gathered;
 use crate::guard::Policy;
@@ -122,8 +121,8 @@ pub struct Inner {
     pub limits: Limits,
     /// Who comes too late.
     pub losers: Losers,
-    /// Orders that were accepted here and of which the rooms were not told yet. Locked for a moment.
-    pub announcements: Mutex<Vec<Order>>,
+    /// Accepted orders of which the rooms were not told yet.
+    pub announcements: Announcements,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
@@ -154,7 +153,7 @@ impl App {
             page: parts.page,
             webhooks: parts.webhooks,
             limits: parts.limits,
-            announcements: Mutex::default(),
+            announcements: Announcements::default(),
             metrics: parts.metrics,
             going_down: CancellationToken::new(),
             conversations: TaskTracker::new(),

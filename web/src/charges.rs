@@ -239,7 +239,7 @@ async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: T
             push(app, &order).await;
             shared::crash::point("after_push");
             watch(app, &order).await;
-            app.announcements.lock().push(order.clone());
+            app.announcements.add(order.clone());
             return Ok(order);
         }
         Accepted::Replay(order) => {

@@ -81,6 +81,12 @@ impl Losers {
         self.new.notify_one();
     }
 
+    /// Nobody was refused lately.
+    #[must_use]
+    pub fn are_gone(&self) -> bool {
+        self.sales.is_empty()
+    }
+
     /// Waits until somebody was refused in a sale that was not looked at.
     pub async fn somebody(&self) {
         self.new.notified().await;

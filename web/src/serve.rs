@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::announcements::ANNOUNCE_AFTER;
 use crate::app::App;
 use crate::{listen, losers, progress, router, sales, snapshot};
 
@@ -21,8 +22,6 @@ const STOCK_EVERY: Duration = Duration::from_millis(250);
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// Places in the queue are told this often.
 const PLACES_EVERY: Duration = Duration::from_secs(1);
-/// Rooms are told of accepted orders this often.
-pub const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 /// Live rooms are compared with the ledger this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 /// What was measured is put into its sums this often; until then every single measurement is kept.
@@ -45,7 +44,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(every(CATALOGUE_EVERY, app.clone(), refresh)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(progress::SAMPLE_EVERY, app.clone(), sample)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
-    tasks.spawn(end.clone().run_until_cancelled_owned(every(ANNOUNCE_EVERY, app.clone(), announce)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(announce(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(SUM_UP_EVERY, app.clone(), sum_up)));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
@@ -137,17 +136,20 @@ async fn tell_places(app: App) {
 }
 
 /// Tells rooms, wherever they are open, of orders that were accepted here: who paid in one tab sees it in the others, too.
-///
-/// The tab that bought has its answer already, and most orders have ended before the others could look: those are not
-/// told of twice. A process that dies before it told leaves that to whoever ends the order.
+/// A process that dies before it told leaves that to whoever ends the order.
 pub async fn announce(app: App) {
-    let mut accepted = std::mem::take(&mut *app.announcements.lock());
-    accepted.retain(|order| !app.hub.knows_newer(order));
-    let now = app.ledger.now();
-    let frame = |order: &Order| Message::order(order, now, app.progress.place_of(order)).to_json().into();
-    let envelopes = accepted.iter().map(|order| Envelope { room: order.customer, frame: frame(order) }).collect();
-    if let Err(error) = app.rooms.publish(envelopes).await {
-        tracing::warn!(orders = accepted.len(), %error, "rooms were not told of new orders; their answers tell the buyers");
+    loop {
+        app.announcements.any().await;
+        app.env.sleep(ANNOUNCE_AFTER).await;
+        let mut accepted = app.announcements.take();
+        accepted.retain(|order| !app.hub.knows_newer(order));
+        let now = app.ledger.now();
+        let frame = |order: &Order| Message::order(order, now, app.progress.place_of(order)).to_json().into();
+        let envelopes = accepted.iter().map(|order| Envelope { room: order.customer, frame: frame(order) }).collect();
+        if let Err(error) = app.rooms.publish(envelopes).await {
+            let orders = accepted.len();
+            tracing::warn!(orders, %error, "rooms were not told of new orders; their answers tell the buyers");
+        }
     }
 }
 
@@ -212,16 +214,15 @@ async fn tell_stock(app: App) {
     }
 }
 
-/// Asks what is gone of the sales for which people still come.
-pub async fn look(app: App) {
-    app.losers.look(&*app.stock, &*app.ledger).await;
-}
-
-/// Asks what is gone, at once when somebody was refused for the first time.
-async fn look_what_is_gone(app: App) {
+/// Asks what is gone, as long as people come for it; at once when somebody was refused for the first time.
+pub async fn look_what_is_gone(app: App) {
     loop {
-        look(app.clone()).await;
-        let _ = tokio::time::timeout(losers::LOOK_EVERY, app.losers.somebody()).await;
+        if app.losers.are_gone() {
+            app.losers.somebody().await;
+        } else {
+            app.env.sleep(losers::LOOK_EVERY).await;
+        }
+        app.losers.look(&*app.stock, &*app.ledger).await;
     }
 }
 

@@ -45,6 +45,7 @@ macro_rules! stock_conformance_suite {
             a_hold_expires_by_the_buyers_thinking_time_only,
             a_unit_of_a_dead_hold_is_the_next_buyers,
             a_hold_given_up_is_free_at_once,
+            what_is_gone_and_who_has_a_hold_is_told,
             the_limit_per_customer_holds_over_all_their_holds,
             a_customer_has_few_unpaid_holds,
             the_holds_of_a_customer_in_two_sales_come_in_the_order_of_their_ends,

@@ -221,6 +221,10 @@ pub(super) async fn a_customers_orders_come_the_newest_first(w: World) {
     let found = w.ledger.orders(&asked).await.unwrap();
     assert_eq!(found.iter().map(|order| order.id).collect::<Vec<_>>(), [ids[2], ids[0]]);
     assert_eq!(w.ledger.orders(&[]).await.unwrap(), []);
+    let of_sale = w.ledger.order_ids("demo", 10).await.unwrap();
+    assert!(of_sale.len() == 4 && ids.iter().all(|id| of_sale.contains(id)));
+    assert_eq!(w.ledger.order_ids("demo", 3).await.unwrap().len(), 3);
+    assert!(w.ledger.order_ids("other", 3).await.unwrap().is_empty());
 }
 
 pub(super) async fn the_sweep_finds_what_was_left_behind(w: World) {

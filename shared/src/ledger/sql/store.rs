@@ -53,6 +53,7 @@ const REFUND_CHANGES: [refunds::Column; 4] =
     [refunds::Column::State, refunds::Column::StripeId, refunds::Column::SpentKeys, refunds::Column::AskAt];
 
 /// What was read of orders and attempts: columns that are as they were need not be written.
+#[derive(Default)]
 pub(super) struct Before {
     orders: HashMap<Uuid, Order>,
     attempts: BTreeMap<(Uuid, u32), Attempt>,

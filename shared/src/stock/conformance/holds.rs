@@ -115,6 +115,34 @@ pub async fn capacity_can_be_added_while_holds_stand(f: &impl Fixture) {
     assert_eq!(counts(stock, "std").await, (0, 2, 0), "never below what is taken");
 }
 
+/// What is gone is told, and who has a hold, once after each that was taken.
+pub async fn what_is_gone_and_who_has_a_hold_is_told(f: &impl Fixture) {
+    let stock = f.stock();
+    assert_eq!(stock.exhausted("demo", "").await.unwrap(), None, "nobody knows the sale");
+    open(stock, &[("std", 2, None), ("vip", 1, None)]).await;
+    let told = async |mark: &str| stock.exhausted("demo", mark).await.unwrap().unwrap();
+    let empty = told("").await;
+    assert_eq!((empty.tiers.len(), empty.holds), (0, Some(vec![])));
+    held(stock, reserve(1, 1, &[("std", 1)])).await;
+    held(stock, purchase(2, &[("std", 1)])).await;
+    let gone = told(&empty.mark).await;
+    let mut holds = gone.holds.unwrap();
+    holds.sort_unstable();
+    assert_eq!((gone.tiers, holds), (vec!["std".to_owned()], vec![id(1), id(2)]));
+    held(stock, purchase(2, &[("std", 1)])).await;
+    settle(stock, 2, 2, 2, StockEffect::Sold).await;
+    let again = told(&gone.mark).await;
+    assert_eq!((again.holds, &again.mark), (None, &gone.mark), "neither a repeat nor a sale takes anything");
+    f.pass(THINK).await;
+    assert!(told(&gone.mark).await.tiers.is_empty(), "a hold is over, whether or not somebody has looked after it");
+    held(stock, reserve(3, 3, &[("std", 1)])).await;
+    let taken = told(&gone.mark).await;
+    assert_ne!(taken.mark, gone.mark);
+    assert!(taken.holds.unwrap().contains(&id(3)) && taken.tiers == ["std"]);
+    stock.rebuild(Image { epoch: 2, ..image(&[("std", 2, None)]) }).await.unwrap();
+    assert_ne!(told(&taken.mark).await.mark, taken.mark, "another epoch");
+}
+
 /// Nobody is refused because of a hold that is over, whether or not somebody has looked after it.
 pub async fn a_unit_of_a_dead_hold_is_the_next_buyers(f: &impl Fixture) {
     let stock = f.stock();

@@ -26,7 +26,7 @@ async fn shop(orders: usize) -> (Files, Env, SqlLedger, DatabaseConnection, Vec<
 async fn refused(db: &DatabaseConnection, env: &Env, book: &mut Book) -> Option<String> {
     let tx = db.begin().await.unwrap();
     let changes = book.take_changes();
-    let stored = store(&tx, &Before::of(book), book, changes, env.now()).await;
+    let stored = store(&tx, &Before::default(), book, changes, env.now()).await;
     tx.rollback().await.unwrap();
     match stored {
         Ok(()) => None,
