@@ -10,7 +10,7 @@ use crate::measure::processes::Group;
 
 /// Shoppers with a websocket each who buy, timed from their purchase to what their socket says of it.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "flashbench", disable_help_subcommand = true)]
+#[command(name = "flashbench", disable_help_subcommand = true, args_override_self = true)]
 pub struct Options {
     /// How to speak to the system (bench/adapters)
     #[arg(long, value_name = "FILE")]
