@@ -98,6 +98,12 @@ pub struct Series {
     /// Web processes of Stampede [default: as many as the sockets need]
     #[arg(long)]
     pub webs: Option<u16>,
+    /// Driver processes [default: as many as the sockets need]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub drivers: Option<u32>,
+    /// Most shoppers of a wave in `growth`
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub wave: u32,
     /// Charges under way at the same time [default: each system's own]
     #[arg(long)]
     pub concurrency: Option<u32>,

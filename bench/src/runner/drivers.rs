@@ -21,6 +21,8 @@ pub(super) struct Drive {
     pub(super) drivers: u32,
     /// Shoppers of each wave, over all drivers.
     pub(super) shoppers: u32,
+    /// Waves, one after the other.
+    pub(super) waves: u32,
     /// Purchases per second, over all drivers.
     pub(super) rate: Option<f64>,
     /// What makes the system speak to every socket.
@@ -34,7 +36,8 @@ impl Drive {
     pub(super) fn arguments_of(&self, driver: u32) -> Vec<String> {
         let share = self.shoppers / self.drivers + u32::from(driver < self.shoppers % self.drivers);
         let mut words = vec!["--adapter".to_owned(), self.adapter.display().to_string()];
-        words.extend(["--shoppers".to_owned(), share.to_string()]);
+        words.extend(["--shoppers".to_owned(), share.to_string(), "--waves".to_owned()]);
+        words.push(self.waves.max(1).to_string());
         words.extend(self.hosts.iter().flat_map(|host| ["--set".to_owned(), format!("host={host}")]));
         if let Some(rate) = self.rate {
             let share = rate / f64::from(self.drivers);
@@ -56,7 +59,7 @@ impl Drive {
             running.push(self.spawn(driver, groups, logs)?);
         }
         if self.drivers > 1 {
-            start_together(&mut running).await?;
+            start_together(&mut running, self.waves.max(1)).await?;
         }
         let mut whole: Option<Report> = None;
         for (driver, mut child) in running.into_iter().enumerate() {
@@ -100,18 +103,23 @@ fn report_path(logs: &Path, driver: usize) -> PathBuf {
     logs.join(format!("driver-{driver}.json"))
 }
 
-/// Waits until every driver has its sockets, and lets all of them begin.
-async fn start_together(running: &mut [Child]) -> Result<()> {
+/// In each wave, waits until every driver has its sockets, and lets all of them begin.
+async fn start_together(running: &mut [Child], waves: u32) -> Result<()> {
+    let mut talks = Vec::new();
     for child in running.iter_mut() {
         let output = child.stdout.take().context("its output is a pipe")?;
-        let mut lines = BufReader::new(output).lines();
-        if lines.next_line().await?.as_deref() != Some("joined") {
-            bail!("a driver ended before its shoppers had joined");
-        }
+        let input = child.stdin.take().context("its input is a pipe")?;
+        talks.push((BufReader::new(output).lines(), input));
     }
-    for child in running {
-        // Dropping it afterwards is fine: the driver reads one line.
-        child.stdin.take().context("its input is a pipe")?.write_all(b"go\n").await?;
+    for _ in 0..waves {
+        for (output, _) in &mut talks {
+            if output.next_line().await?.as_deref() != Some("joined") {
+                bail!("a driver ended before its shoppers had joined");
+            }
+        }
+        for (_, input) in &mut talks {
+            input.write_all(b"go\n").await?;
+        }
     }
     Ok(())
 }
@@ -131,9 +139,9 @@ mod tests {
             ..Drive::default()
         };
         let lines: Vec<String> = (0..3).map(|driver| drive.arguments_of(driver).join(" ")).collect();
-        assert!(
-            lines[0].contains("--shoppers 34 --set host=a:1 --set host=b:2 --mode rate --rate 100 --broadcast speak")
-        );
+        assert!(lines[0].contains(
+            "--shoppers 34 --waves 1 --set host=a:1 --set host=b:2 --mode rate --rate 100 --broadcast speak"
+        ));
         assert!(lines[1].contains("--shoppers 33 ") && lines[1].ends_with("--await-broadcast"));
         assert!(lines[2].contains("--shoppers 33 "));
     }

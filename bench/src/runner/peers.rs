@@ -49,7 +49,8 @@ fn node(places: &Places) -> Result<()> {
             std::fs::copy(source.join(file), folder.join(file))?;
         }
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder);
+        // Not `ci`, which refuses a lock file that lacks other systems' optional packages.
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder);
         quietly(&mut npm).map(drop)
     })
 }

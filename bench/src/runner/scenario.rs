@@ -18,8 +18,6 @@ use super::{Places, run};
 const SOCKETS_PER_PROCESS: u32 = 15_000;
 /// The same when each purchase has a connection of its own.
 const BUYERS_PER_PROCESS: u32 = 9_000;
-/// Shoppers of a wave in `growth`.
-const WAVE: u32 = 10_000;
 /// Shoppers that connect from one address: each address has some 28,000 ports.
 const SHOPPERS_PER_ADDRESS: u32 = 10_000;
 /// Tickets beyond those that the measured purchases need: for the warm-up, and whatever is tried by hand.
@@ -155,7 +153,7 @@ fn plan(
     let most = rate.map_or(0, |rate| (rate * f64::from(seconds)).ceil() as u32);
     let shoppers = if shoppers == 0 { most.clamp(1, SOCKETS_PER_PROCESS) } else { shoppers };
     let purchases = if scenario == Scenario::Minute { most.div_ceil(shoppers).max(1) } else { 1 };
-    let waves = if scenario == Scenario::Growth { shoppers.div_ceil(WAVE) } else { 1 };
+    let waves = if scenario == Scenario::Growth { shoppers.div_ceil(series.wave) } else { 1 };
     let sockets = shoppers.div_ceil(waves);
     if let Some(why) = scenario.unfit(system, sockets) {
         return Ok(Err(why));
@@ -165,6 +163,7 @@ fn plan(
     let own_connections = pool == 0 && rate.is_none() && scenario != Scenario::Idle;
     let per_process = if own_connections { BUYERS_PER_PROCESS } else { SOCKETS_PER_PROCESS };
     let processes = sockets.div_ceil(per_process);
+    let drivers = series.drivers.unwrap_or(processes).min(sockets);
     let several = matches!(system, System::StampedeSqlite | System::StampedePostgres);
     let webs = if several { series.webs.unwrap_or_else(|| processes.min(50) as u16).max(1) } else { 1 };
     let stage = Stage {
@@ -176,8 +175,7 @@ fn plan(
         tickets: (scenario == Scenario::Soldout).then_some(series.tickets),
     };
 
-    let mut words = vec!["--pool".to_owned(), pool.to_string(), "--waves".to_owned(), waves.to_string()];
-    words.extend(["--purchases".to_owned(), purchases.to_string()]);
+    let mut words = ["--pool", &pool.to_string(), "--purchases", &purchases.to_string()].map(str::to_owned).to_vec();
     if sockets > SHOPPERS_PER_ADDRESS {
         let addresses = (1..=sockets.div_ceil(SHOPPERS_PER_ADDRESS)).map(|last| format!("127.0.0.{last}"));
         words.extend(["--from".to_owned(), addresses.collect::<Vec<_>>().join(",")]);
@@ -196,14 +194,15 @@ fn plan(
         program: places.programs.join("flashbench"),
         adapter: places.root.join("bench/adapters").join(system.adapter()),
         hosts: system.hosts(&stage),
-        drivers: processes,
+        drivers,
         shoppers: sockets,
+        waves,
         rate,
         broadcast: None,
         arguments: words,
     };
     let record = Record { scenario, system, shoppers, latency_ms, run: round, webs, rate, ..Record::default() };
-    let record = Record { drivers: processes, ..record };
+    let record = Record { drivers, ..record };
     // What the warm-up leaves behind would be taken for memory that sockets do not need.
     let warmup = if scenario == Scenario::Idle { 0 } else { series.warmup };
     let patience = Duration::from_secs(series.patience);
