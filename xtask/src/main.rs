@@ -7,10 +7,10 @@
 //! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
 //! step made, because both select the whole workspace with the same features.
 
-mod bench;
 mod chaos;
 mod deny;
 mod hunt;
+mod measure;
 mod packages;
 mod steps;
 mod suite;
@@ -45,7 +45,7 @@ enum Task {
     /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
     Chaos(chaos::ChaosArgs),
     /// Measure Stampede and its peers side by side, optimised: `cargo xtask bench --help` lists what can be measured.
-    Bench(bench::BenchArgs),
+    Bench(measure::MeasureArgs),
     /// Take the guards away, all or those that are named, and look whether somebody notices each. All together write
     /// the table of docs/PROOF.md.
     Mutants {
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Task::Model(passed) => release(&mut steps, "model", &passed),
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
-        Task::Bench(args) => bench::bench(&mut steps, &args),
+        Task::Bench(args) => measure::measure(&mut steps, &args),
         Task::Chaos(args) => chaos::run(&mut steps, &args),
         Task::Mutants { quick, guards } => mutants(&mut steps, quick, &guards),
     };

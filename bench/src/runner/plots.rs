@@ -2,7 +2,7 @@
 
 use super::median::{Cells, Key, of};
 use super::scenario::Scenario;
-use super::svg::{Series, bars, lines};
+use super::svg::{Series, bars, lines, spoken};
 use super::system::System;
 use crate::measure::figures::Figures;
 
@@ -31,9 +31,9 @@ pub(super) fn plots(scenario: Scenario, cells: &Cells) -> Vec<Plot> {
             .collect()
         }
         Scenario::Idle => {
-            let largest = |cells: &Cells| cells.of.keys().map(|key| key.shoppers).min();
-            let Some(shoppers) = largest(cells) else { return Vec::new() };
-            let title = format!("Memory per open socket, KiB ({shoppers} sockets)");
+            // The number of sockets that every system can hold.
+            let Some(shoppers) = cells.of.keys().map(|key| key.shoppers).min() else { return Vec::new() };
+            let title = format!("KiB per open socket, of {}", spoken(f64::from(shoppers)));
             let keep = |key: &Key| key.shoppers == shoppers;
             bar(cells, "idle-memory", title, keep, |f| Some(f.pss_kib_per_socket)).into_iter().collect()
         }
@@ -48,18 +48,19 @@ fn counts(key: &Key) -> bool {
 fn compare(cells: &Cells) -> Vec<Plot> {
     let Some(shoppers) = cells.of.keys().map(|key| key.shoppers).max() else { return Vec::new() };
     let mut latencies: Vec<u64> = cells.of.keys().map(|key| key.latency_ms).collect();
+    latencies.sort_unstable();
     latencies.dedup();
     let of_latency = |latency: u64| {
-        let crowd = format!("{shoppers} shoppers at once, Stripe answers after {latency} ms");
+        let crowd = format!("{} shoppers at once, Stripe {latency} ms", spoken(f64::from(shoppers)));
         let keep = move |key: &Key| (key.shoppers, key.latency_ms) == (shoppers, latency);
         let draw = |name: &str, what: &str, of: What| {
-            bar(cells, &format!("{name}-{latency}ms"), format!("{what} ({crowd})"), keep, of)
+            bar(cells, &format!("{name}-{latency}ms"), format!("{what}: {crowd}"), keep, of)
         };
         [
-            draw("throughput", "Charges completed per second", |f| Some(f.completed_per_s)),
-            draw("p99", "99 of 100 shoppers know within, ms", |f| f.result_ms.map(|ms| ms.p99)),
-            draw("cpu", "CPU milliseconds per charge", |f| Some(f.cpu_ms_per_charge)),
-            draw("memory", "Peak of resident memory, MiB", |f| Some(f.peak_rss_mib)),
+            draw("throughput", "Charges per second", |f| Some(f.completed_per_s)),
+            draw("p99", "99 of 100 know within … ms", |f| f.result_ms.map(|ms| ms.p99)),
+            draw("cpu", "CPU ms per charge", |f| Some(f.cpu_ms_per_charge)),
+            draw("memory", "Peak memory, MiB", |f| Some(f.peak_rss_mib)),
         ]
     };
     latencies.into_iter().flat_map(of_latency).flatten().collect()

@@ -103,13 +103,12 @@ impl Scenario {
         }
     }
 
-    /// Why a system cannot play this with so many sockets; `None` if it can.
-    fn unfit(self, system: System, sockets: u32) -> Option<&'static str> {
+    /// Why a system cannot play this with sockets for so many processes; `None` if it can.
+    fn unfit(self, system: System, processes: u32) -> Option<&'static str> {
         if matches!(self, Self::Minute | Self::Soldout) && !system.is_stampede() {
             return Some("it has no stock, and no purchases apart from its shoppers");
         }
-        let one_process = !matches!(system, System::StampedeSqlite | System::StampedePostgres);
-        (one_process && sockets > SOCKETS_PER_PROCESS).then_some("one process cannot hold as many files")
+        (processes > 1 && !system.has_web_processes()).then_some("one process cannot hold as many files")
     }
 }
 
@@ -128,7 +127,9 @@ pub(super) async fn measure(places: &Places, scenario: Scenario, series: &Series
                         continue;
                     }
                 };
-                if plan.record.path(&places.out).exists() {
+                let path = plan.record.path(&places.out);
+                if path.exists() {
+                    eprintln!("{} is there already", path.display());
                     continue;
                 }
                 tell(&run::carry_out(places, &plan).await?);
@@ -136,6 +137,41 @@ pub(super) async fn measure(places: &Places, scenario: Scenario, series: &Series
         }
     }
     Ok(())
+}
+
+/// How large a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size {
+    shoppers: u32,
+    purchases: u32,
+    waves: u32,
+    /// Open at the same time.
+    sockets: u32,
+    /// Kept connections for purchases.
+    pool: u16,
+    /// Processes that it takes to hold so many sockets, on either side.
+    processes: u32,
+}
+
+impl Size {
+    fn of(scenario: Scenario, series: &Series, shoppers: u32, rate: Option<f64>) -> Self {
+        let seconds = series.seconds.unwrap_or(if scenario == Scenario::Minute { 60 } else { 20 });
+        let most = rate.map_or(0, |rate| (rate * f64::from(seconds)).ceil() as u32);
+        let shoppers = if shoppers == 0 { most.clamp(1, SOCKETS_PER_PROCESS) } else { shoppers };
+        let waves = if scenario == Scenario::Growth { shoppers.div_ceil(series.wave) } else { 1 };
+        let sockets = shoppers.div_ceil(waves);
+        let pool = series.pool.unwrap_or_else(|| scenario.pool());
+        let own_connections = pool == 0 && rate.is_none() && scenario != Scenario::Idle;
+        let per_process = if own_connections { BUYERS_PER_PROCESS } else { SOCKETS_PER_PROCESS };
+        Self {
+            shoppers,
+            purchases: if scenario == Scenario::Minute { most.div_ceil(shoppers).max(1) } else { 1 },
+            waves,
+            sockets,
+            pool,
+            processes: sockets.div_ceil(per_process),
+        }
+    }
 }
 
 /// The plan of a run, or why there is none.
@@ -149,64 +185,61 @@ fn plan(
     round: u32,
 ) -> Result<Result<Plan, &'static str>> {
     let rate = rate(places, scenario, series, system, latency_ms)?;
-    let seconds = series.seconds.unwrap_or(if scenario == Scenario::Minute { 60 } else { 20 });
-    let most = rate.map_or(0, |rate| (rate * f64::from(seconds)).ceil() as u32);
-    let shoppers = if shoppers == 0 { most.clamp(1, SOCKETS_PER_PROCESS) } else { shoppers };
-    let purchases = if scenario == Scenario::Minute { most.div_ceil(shoppers).max(1) } else { 1 };
-    let waves = if scenario == Scenario::Growth { shoppers.div_ceil(series.wave) } else { 1 };
-    let sockets = shoppers.div_ceil(waves);
-    if let Some(why) = scenario.unfit(system, sockets) {
+    let size = Size::of(scenario, series, shoppers, rate);
+    if let Some(why) = scenario.unfit(system, size.processes) {
         return Ok(Err(why));
     }
-
-    let pool = series.pool.unwrap_or_else(|| scenario.pool());
-    let own_connections = pool == 0 && rate.is_none() && scenario != Scenario::Idle;
-    let per_process = if own_connections { BUYERS_PER_PROCESS } else { SOCKETS_PER_PROCESS };
-    let processes = sockets.div_ceil(per_process);
-    let drivers = series.drivers.unwrap_or(processes).min(sockets);
-    let several = matches!(system, System::StampedeSqlite | System::StampedePostgres);
-    let webs = if several { series.webs.unwrap_or_else(|| processes.min(50) as u16).max(1) } else { 1 };
+    let webs = if system.has_web_processes() { series.webs.unwrap_or(size.processes.min(50) as u16).max(1) } else { 1 };
+    let drivers = series.drivers.unwrap_or(size.processes).min(size.sockets);
     let stage = Stage {
         ports: series.ports,
         webs,
         latency_ms,
         concurrency: series.concurrency,
-        units: u64::from(shoppers) * u64::from(purchases) + SPARE_UNITS,
+        units: u64::from(size.shoppers) * u64::from(size.purchases) + SPARE_UNITS,
         tickets: (scenario == Scenario::Soldout).then_some(series.tickets),
     };
-
-    let mut words = ["--pool", &pool.to_string(), "--purchases", &purchases.to_string()].map(str::to_owned).to_vec();
-    if sockets > SHOPPERS_PER_ADDRESS {
-        let addresses = (1..=sockets.div_ceil(SHOPPERS_PER_ADDRESS)).map(|last| format!("127.0.0.{last}"));
-        words.extend(["--from".to_owned(), addresses.collect::<Vec<_>>().join(",")]);
-    }
-    let sale = if scenario == Scenario::Soldout { "rush" } else { "demo" };
-    if system.is_stampede() {
-        words.extend(["--set".to_owned(), format!("sale={sale}")]);
-    }
-    let broadcasts = scenario == Scenario::Idle && system.is_stampede();
-    words.extend((scenario == Scenario::Idle).then(|| "--connect-only".to_owned()));
-    if broadcasts {
-        words.extend(["--set".to_owned(), "query=?sale=demo".to_owned()]);
-    }
-    words.extend(series.driver.iter().cloned());
     let drive = Drive {
         program: places.programs.join("flashbench"),
         adapter: places.root.join("bench/adapters").join(system.adapter()),
         hosts: system.hosts(&stage),
         drivers,
-        shoppers: sockets,
-        waves,
+        shoppers: size.sockets,
+        waves: size.waves,
         rate,
         broadcast: None,
-        arguments: words,
+        arguments: arguments(scenario, system, size).into_iter().chain(series.driver.iter().cloned()).collect(),
     };
-    let record = Record { scenario, system, shoppers, latency_ms, run: round, webs, rate, ..Record::default() };
-    let record = Record { drivers, ..record };
+    let shoppers = size.shoppers;
+    let record =
+        Record { scenario, system, shoppers, latency_ms, run: round, webs, rate, drivers, ..Record::default() };
     // What the warm-up leaves behind would be taken for memory that sockets do not need.
     let warmup = if scenario == Scenario::Idle { 0 } else { series.warmup };
     let patience = Duration::from_secs(series.patience);
+    let broadcasts = scenario == Scenario::Idle && system.is_stampede();
     Ok(Ok(Plan { record, stage, drive, warmup, patience, broadcasts }))
+}
+
+/// What all drivers of a run are told.
+fn arguments(scenario: Scenario, system: System, size: Size) -> Vec<String> {
+    let (pool, purchases) = (size.pool.to_string(), size.purchases.to_string());
+    let mut words = vec!["--pool", &pool, "--purchases", &purchases];
+    let addresses: Vec<String> =
+        (1..=size.sockets.div_ceil(SHOPPERS_PER_ADDRESS)).map(|last| format!("127.0.0.{last}")).collect();
+    let addresses = addresses.join(",");
+    if size.sockets > SHOPPERS_PER_ADDRESS {
+        words.extend(["--from", &addresses]);
+    }
+    if scenario == Scenario::Idle {
+        words.push("--connect-only");
+    }
+    match (system.is_stampede(), scenario) {
+        (true, Scenario::Soldout) => words.extend(["--set", "sale=rush"]),
+        // As the page is: told how much is left.
+        (true, Scenario::Idle) => words.extend(["--set", "query=?sale=demo"]),
+        _ => {}
+    }
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// Purchases per second of scenarios that have a steady rate.
@@ -264,4 +297,43 @@ fn tell(record: &Record) {
         record.stub["shoppers_charged_more_than_once"],
         record.share_of_others() * 100.0,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::cli::{Cli, Task};
+    use super::*;
+
+    fn size(scenario: Scenario, shoppers: u32, rate: Option<f64>, options: &[&str]) -> Size {
+        let Task::Measure(_, series) = Cli::parse_from([&["bench"], options].concat()).task() else {
+            panic!("it measures")
+        };
+        Size::of(scenario, &series, shoppers, rate)
+    }
+
+    #[test]
+    fn a_minute_is_shared_out_over_the_shoppers_sockets() {
+        let size = size(Scenario::Minute, 10_000, Some(2_300.0), &[]);
+        assert_eq!((size.purchases, size.sockets, size.processes), (14, 10_000, 1));
+    }
+
+    #[test]
+    fn a_hundred_thousand_come_in_waves_and_a_large_crowd_takes_several_processes() {
+        let grown = size(Scenario::Growth, 100_000, None, &[]);
+        assert_eq!((grown.waves, grown.sockets, grown.processes), (10, 10_000, 1));
+        assert_eq!(size(Scenario::Idle, 45_000, None, &[]).processes, 3);
+        assert_eq!(size(Scenario::Soldout, 20_000, None, &[]).processes, 2);
+        assert_eq!(size(Scenario::Compare, 10_000, None, &[]).processes, 2, "each purchase is one more file");
+        assert_eq!(size(Scenario::Compare, 10_000, None, &["--pool", "10"]).processes, 1);
+        assert_eq!(Scenario::Compare.unfit(System::Bullmq, 1), None);
+        assert!(Scenario::Compare.unfit(System::Bullmq, 2).is_some());
+    }
+
+    #[test]
+    fn half_of_the_most_makes_as_many_shoppers_as_the_time_takes() {
+        let size = size(Scenario::Latency, 0, Some(100.0), &["--seconds", "3"]);
+        assert_eq!((size.shoppers, size.purchases), (300, 1));
+    }
 }

@@ -66,7 +66,7 @@ pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
     let mut svg = open(bottom + 48.0, title);
     let points = || series.iter().flat_map(|line| line.points.iter().copied());
     let (first, last) = points().fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), (x, _)| (low.min(x), high.max(x)));
-    let most = points().map(|(_, y)| y).fold(f64::MIN_POSITIVE, f64::max) * 1.05;
+    let most = rounded_up(points().map(|(_, y)| y).fold(f64::MIN_POSITIVE, f64::max));
     let width = (last.ln() - first.ln()).max(f64::MIN_POSITIVE);
     let x_of = |x: f64| left + (x.max(first).ln() - first.ln()) / width * (right - left);
     let y_of = |y: f64| bottom - y / most * (bottom - top);
@@ -121,8 +121,15 @@ pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
     svg + "</svg>\n"
 }
 
+/// The next number of which quarters are good to read.
+fn rounded_up(value: f64) -> f64 {
+    let size = 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
+    steps.into_iter().map(|step| step * size).find(|step| *step >= value).unwrap_or(value)
+}
+
 /// A number as one says it: no more digits than matter.
-fn spoken(value: f64) -> String {
+pub(super) fn spoken(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 10.0 => 1,
@@ -151,6 +158,11 @@ mod tests {
     fn numbers_are_short() {
         let said = [0.0, 0.1234, 1.5, 12.34, 123.4, 1_234_567.0].map(spoken);
         assert_eq!(said, ["0", "0.123", "1.5", "12.3", "123", "1,234,567"]);
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number_above_the_largest() {
+        assert_eq!([3.1, 0.9, 100.0, 101.0].map(rounded_up), [3.2, 1.0, 100.0, 120.0]);
     }
 
     #[test]

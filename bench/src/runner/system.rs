@@ -85,6 +85,11 @@ impl System {
         self.adapter() == "stampede.toml"
     }
 
+    /// Whether several web processes can share its load.
+    pub(super) fn has_web_processes(self) -> bool {
+        matches!(self, Self::StampedeSqlite | Self::StampedePostgres)
+    }
+
     pub(super) fn needs_redis(self) -> bool {
         !matches!(self, Self::StampedeEmbedded | Self::Null)
     }

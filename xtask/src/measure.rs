@@ -10,7 +10,7 @@ use crate::steps::{Steps, cargo, run, target};
 /// What `cargo xtask bench` takes.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
-pub(crate) struct BenchArgs {
+pub(crate) struct MeasureArgs {
     /// Cargo's profile; figures are those of `dist`
     #[arg(long, default_value = "dist")]
     profile: String,
@@ -20,7 +20,7 @@ pub(crate) struct BenchArgs {
 }
 
 /// Builds without the features of the tests, and measures.
-pub(crate) fn bench(steps: &mut Steps, args: &BenchArgs) -> Result<String> {
+pub(crate) fn measure(steps: &mut Steps, args: &MeasureArgs) -> Result<String> {
     steps.step("build", || {
         let mut build = cargo();
         build.args(["build", "--locked", "--bins", "--package", "stampede", "--package", "bench"]);
@@ -30,4 +30,30 @@ pub(crate) fn bench(steps: &mut Steps, args: &BenchArgs) -> Result<String> {
     let runner = target().join(folder).join("bench");
     steps.step("bench", || run(Command::new(runner).args(&args.arguments)))?;
     Ok("measured".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: MeasureArgs,
+    }
+
+    #[test]
+    fn everything_but_the_profile_goes_to_the_runner() {
+        let read = |words: &[&str]| Typed::parse_from([&["bench"], words].concat()).args;
+        let plain = read(&["--systems", "null", "--", "--threads", "2"]);
+        assert_eq!(
+            (plain.profile.as_str(), plain.arguments.join(" ").as_str()),
+            ("dist", "--systems null -- --threads 2")
+        );
+        assert_eq!(read(&["--help"]).arguments, ["--help"]);
+        let chosen = read(&["--profile", "release", "idle", "--help"]);
+        assert_eq!((chosen.profile.as_str(), chosen.arguments.join(" ").as_str()), ("release", "idle --help"));
+    }
 }
