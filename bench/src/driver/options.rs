@@ -69,7 +69,7 @@ pub struct Options {
     /// Open the sockets and buy nothing
     #[arg(long)]
     pub connect_only: bool,
-    /// With --connect-only: run this by the shell, and time the [broadcast] frame on every socket
+    /// With --connect-only: run this by the shell, and time the frame that each socket gets
     #[arg(long, value_name = "COMMAND")]
     pub broadcast: Option<String>,
     /// With --connect-only: the same, while another driver runs the command
