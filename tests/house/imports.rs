@@ -13,7 +13,7 @@ use super::{expect_none, files_below, read, root};
 /// Every crate of the workspace; which of ours its code may import; and which its tests may, beyond that.
 /// `None` stands for all of them.
 type Row = (&'static str, Option<&'static [&'static str]>, &'static [&'static str]);
-const CRATES: [Row; 10] = [
+const CRATES: [Row; 11] = [
     ("shared", Some(&[]), &["sandbox"]),
     ("web", Some(&["shared"]), &["sandbox"]),
     ("worker", Some(&["shared"]), &["sandbox"]),
@@ -26,6 +26,8 @@ const CRATES: [Row; 10] = [
     // Asks the decisions of ledger and workers in every order of events; says what parsers are fed with.
     ("model", Some(&["shared", "worker"]), &[]),
     ("fuzzing", Some(&["shared", "web", "worker"]), &[]),
+    // Measures programs, ours and others', from outside; borrows the cluster of PostgreSQL.
+    ("bench", Some(&["xtask"]), &[]),
     // Runs before anything else is built.
     ("xtask", Some(&[]), &[]),
 ];

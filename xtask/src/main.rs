@@ -10,6 +10,7 @@
 mod chaos;
 mod deny;
 mod hunt;
+mod measure;
 mod packages;
 mod steps;
 mod suite;
@@ -43,6 +44,8 @@ enum Task {
     Fuzz(Passed),
     /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
     Chaos(chaos::ChaosArgs),
+    /// Measure Stampede and its peers side by side, optimised: `cargo xtask bench --help` lists what can be measured.
+    Bench(measure::MeasureArgs),
     /// Take the guards away, all or those that are named, and look whether somebody notices each. All together write
     /// the table of docs/PROOF.md.
     Mutants {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Task::Model(passed) => release(&mut steps, "model", &passed),
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
+        Task::Bench(args) => measure::measure(&mut steps, &args),
         Task::Chaos(args) => chaos::run(&mut steps, &args),
         Task::Mutants { quick, guards } => mutants(&mut steps, quick, &guards),
     };

@@ -74,7 +74,12 @@ impl Environment {
 
 /// The variables that name the binaries of a folder.
 pub(crate) fn binaries(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
-    let names = [("STAMPEDE_BIN", "stampede"), ("STAMPEDE_WEB_BIN", "web"), ("STAMPEDE_WORKER_BIN", "worker")];
+    let names = [
+        ("STAMPEDE_BIN", "stampede"),
+        ("STAMPEDE_WEB_BIN", "web"),
+        ("STAMPEDE_WORKER_BIN", "worker"),
+        ("STAMPEDE_FLASHBENCH_BIN", "flashbench"),
+    ];
     let built = |(variable, name)| {
         let path = folder.join(name);
         if path.is_file() { Ok((variable, path)) } else { bail!("the build made no {}", path.display()) }

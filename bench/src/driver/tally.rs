@@ -1,0 +1,110 @@
+//! Counting what a wave did.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::crowd::Crowd;
+use super::shopper::Shopper;
+use crate::measure::processes::{Cpu, Group};
+use crate::measure::seen::{Part, Seen, Span};
+
+/// CPU and memory of all groups at one moment.
+pub(super) struct Look(Vec<(Cpu, u64, u64)>);
+
+impl Look {
+    pub(super) fn at(groups: &[Group]) -> Self {
+        Self(groups.iter().map(|group| (group.cpu(), group.proportional(), group.resident())).collect())
+    }
+}
+
+/// Puts four looks together: before the sockets, before the purchases, after the last outcome, at the end.
+pub(super) fn parts(groups: &[Group], looks: [Look; 4], peaks: &[u64]) -> Vec<Part> {
+    let [before, joined, end, tail] = looks;
+    let memory = |look: &Look, at: usize| (look.0[at].1, look.0[at].2);
+    let span = |from: &Look, to: &Look, at: usize| Span { from: from.0[at].0, to: to.0[at].0 };
+    let part = |(at, group): (usize, &Group)| Part {
+        name: group.name.clone(),
+        processes: group.members().len() as u64,
+        connecting: span(&before, &joined, at),
+        charging: span(&joined, &end, at),
+        tail: span(&end, &tail, at),
+        before: memory(&before, at),
+        joined: memory(&joined, at),
+        end: memory(&end, at),
+        peak: peaks[at],
+    };
+    groups.iter().enumerate().map(part).collect()
+}
+
+/// Counts purchases and messages; times are relative to `go`.
+pub(super) fn count(crowd: &Crowd, shoppers: &[Arc<Shopper>], go: u64) -> Seen {
+    let (options, load) = (&crowd.options, |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Acquire));
+    let mut seen = Seen {
+        shoppers: u64::from(options.shoppers),
+        joined: shoppers.len() as u64,
+        go,
+        misdelivered: load(&crowd.misdelivered),
+        unreadable: load(&crowd.unreadable),
+        sockets_lost: load(&crowd.sockets_lost),
+        errors: crowd.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        ..Seen::default()
+    };
+    if options.connect_only {
+        for at in crowd.heard.iter().map(load).filter(|at| *at > 0) {
+            let after = at.saturating_sub(go).max(1);
+            seen.broadcast.record(after);
+            let (first, last) = seen.broadcast_ns;
+            seen.broadcast_ns = (if first == 0 { after } else { first.min(after) }, last.max(after));
+        }
+        return seen;
+    }
+    seen.purchases = u64::from(options.shoppers) * u64::from(options.purchases);
+    let made = shoppers.iter().flat_map(|shopper| (0..options.purchases).map(move |number| (shopper, number)));
+    let mut unanswered = 0;
+    for (shopper, number) in made {
+        unanswered += u64::from(count_one(crowd, shopper, number, &mut seen));
+    }
+    if unanswered > 0 {
+        seen.errors.insert("purchase: no answer in time".to_owned(), unanswered);
+    }
+    // Who never joined never bought.
+    seen.lost += seen.purchases - shoppers.len() as u64 * u64::from(options.purchases);
+    seen
+}
+
+/// Returns whether nobody answered at all.
+fn count_one(crowd: &Crowd, shopper: &Shopper, number: u32, seen: &mut Seen) -> bool {
+    let purchase = crowd.purchase(shopper, number);
+    let [made, accepted, ended, messages, refused] =
+        [&purchase.made, &purchase.accepted, &purchase.ended, &purchase.messages, &purchase.refused]
+            .map(|number| number.load(Ordering::Acquire));
+    let since_go = |at: u64| at.saturating_sub(seen.go).max(1);
+    let (accepted_after, ended_after) = (since_go(accepted), since_go(ended));
+    if accepted > 0 {
+        seen.accepted += 1;
+        seen.answer.record(accepted.saturating_sub(made));
+        seen.accepting_ns = seen.accepting_ns.max(accepted_after);
+    }
+    let in_time = ended > 0 && ended.saturating_sub(made) <= crowd.options.timeout_ns();
+    if !in_time {
+        seen.lost += 1;
+        seen.late += u64::from(ended > 0);
+        seen.lost_though_accepted += u64::from(accepted > 0);
+        return made > 0 && accepted == 0 && ended == 0;
+    }
+    seen.answering_ns = seen.answering_ns.max(ended_after);
+    if messages == 0 {
+        let codes = crowd.adapter.refused.as_ref().map_or(&[][..], |refused| &refused.codes);
+        let word = codes.get((refused as usize).wrapping_sub(1)).cloned().unwrap_or_default();
+        *seen.refused.entry(word).or_default() += 1;
+        seen.refusal.record(ended.saturating_sub(made));
+        return false;
+    }
+    let succeeded = purchase.succeeded.load(Ordering::Acquire);
+    *(if succeeded { &mut seen.succeeded } else { &mut seen.declined }) += 1;
+    seen.result.record(ended.saturating_sub(made));
+    seen.finishing_ns = seen.finishing_ns.max(ended_after);
+    seen.wrong_outcome += u64::from(succeeded == shopper.declines);
+    seen.pushed_twice += u64::from(messages > 1);
+    false
+}

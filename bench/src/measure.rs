@@ -1,0 +1,7 @@
+//! What is measured, and how the measurements of several driver processes, or of several waves, become one.
+
+pub mod clock;
+pub mod figures;
+pub mod processes;
+pub mod seen;
+pub mod spectrum;

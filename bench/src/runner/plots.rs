@@ -1,0 +1,117 @@
+//! What is drawn of each scenario.
+
+use super::median::{Cells, Key, of};
+use super::scenario::Scenario;
+use super::svg::{Series, bars, lines, spoken};
+use super::system::System;
+use crate::measure::figures::Figures;
+
+/// A plot: the name of its file, what it shows in words, and the picture.
+pub(super) struct Plot {
+    pub(super) file: String,
+    pub(super) title: String,
+    pub(super) svg: String,
+}
+
+type What = fn(&Figures) -> Option<f64>;
+
+/// The plots of a scenario. The system with nothing behind it is left out: it would make the others small.
+pub(super) fn plots(scenario: Scenario, cells: &Cells) -> Vec<Plot> {
+    match scenario {
+        Scenario::Compare => compare(cells),
+        Scenario::Latency => percentiles(cells),
+        Scenario::Growth => {
+            let growing = |name: &str, title: &str, what: What| growth(cells, name, title, what);
+            [
+                growing("growth-cpu", "CPU milliseconds per purchase", |f| Some(f.cpu_ms_per_charge)),
+                growing("growth-memory", "Peak of resident memory, MiB", |f| Some(f.peak_rss_mib)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
+        }
+        Scenario::Idle => {
+            // The number of sockets that every system can hold.
+            let Some(shoppers) = cells.of.keys().map(|key| key.shoppers).min() else { return Vec::new() };
+            let title = format!("KiB per open socket, of {}", spoken(f64::from(shoppers)));
+            let keep = |key: &Key| key.shoppers == shoppers;
+            bar(cells, "idle-memory", title, keep, |f| Some(f.pss_kib_per_socket)).into_iter().collect()
+        }
+        Scenario::Minute | Scenario::Soldout => Vec::new(),
+    }
+}
+
+fn counts(key: &Key) -> bool {
+    key.system != System::Null
+}
+
+fn compare(cells: &Cells) -> Vec<Plot> {
+    let Some(shoppers) = cells.of.keys().map(|key| key.shoppers).max() else { return Vec::new() };
+    let mut latencies: Vec<u64> = cells.of.keys().map(|key| key.latency_ms).collect();
+    latencies.sort_unstable();
+    latencies.dedup();
+    let of_latency = |latency: u64| {
+        let crowd = format!("{} shoppers at once, Stripe {latency} ms", spoken(f64::from(shoppers)));
+        let keep = move |key: &Key| (key.shoppers, key.latency_ms) == (shoppers, latency);
+        let draw = |name: &str, what: &str, of: What| {
+            bar(cells, &format!("{name}-{latency}ms"), format!("{what}: {crowd}"), keep, of)
+        };
+        [
+            draw("throughput", "Charges per second", |f| Some(f.completed_per_s)),
+            draw("p99", "99 of 100 know within … ms", |f| f.result_ms.map(|ms| ms.p99)),
+            draw("cpu", "CPU ms per charge", |f| Some(f.cpu_ms_per_charge)),
+            draw("memory", "Peak memory, MiB", |f| Some(f.peak_rss_mib)),
+        ]
+    };
+    latencies.into_iter().flat_map(of_latency).flatten().collect()
+}
+
+fn bar(cells: &Cells, name: &str, title: String, keep: impl Fn(&Key) -> bool, what: What) -> Option<Plot> {
+    let kept = cells.of.iter().filter(|(key, _)| counts(key) && keep(key));
+    let values = kept.filter_map(|(key, runs)| Some((key.system.name(), of(runs, |run| what(run.figures()?))?)));
+    let values: Vec<(String, f64)> = values.collect();
+    (!values.is_empty()).then(|| Plot { file: format!("bench-{name}.svg"), svg: bars(&title, &values), title })
+}
+
+fn systems(cells: &Cells) -> Vec<System> {
+    let mut systems: Vec<System> = cells.of.keys().filter(|key| counts(key)).map(|key| key.system).collect();
+    systems.sort_unstable();
+    systems.dedup();
+    systems
+}
+
+fn growth(cells: &Cells, name: &str, title: &str, what: What) -> Option<Plot> {
+    let line = |system: System| {
+        let mine = cells.of.iter().filter(|(key, _)| key.system == system);
+        let points =
+            mine.filter_map(|(key, runs)| Some((f64::from(key.shoppers), of(runs, |run| what(run.figures()?))?)));
+        Series { name: system.name(), points: points.collect() }
+    };
+    let series: Vec<Series> = systems(cells).into_iter().map(line).collect();
+    let svg = lines(title, "shoppers", &series);
+    (!series.is_empty()).then(|| Plot { file: format!("bench-{name}.svg"), title: title.to_owned(), svg })
+}
+
+/// Latencies by percentile: one of `1 - 1/x`, over x from 2 to 1,000.
+fn percentiles(cells: &Cells) -> Vec<Plot> {
+    let line = |(key, runs): (&Key, &Vec<super::record::Record>)| {
+        let at = |x: f64, which: fn(crate::measure::spectrum::Percentiles) -> f64| {
+            Some((x, of(runs, |run| run.figures()?.result_ms.map(which))?))
+        };
+        let points = [
+            at(2.0, |ms| ms.p50),
+            at(10.0, |ms| ms.p90),
+            at(20.0, |ms| ms.p95),
+            at(100.0, |ms| ms.p99),
+            at(1_000.0, |ms| ms.p999),
+        ];
+        Series { name: key.system.name(), points: points.into_iter().flatten().collect() }
+    };
+    let series: Vec<Series> = cells.of.iter().filter(|(key, _)| counts(key)).map(line).collect();
+    if series.is_empty() {
+        return Vec::new();
+    }
+    let title = "Milliseconds until a shopper knows, at half of each system's most".to_owned();
+    let svg = lines(&title, "all but one in … shoppers", &series);
+    vec![Plot { file: "bench-latency.svg".to_owned(), title, svg }]
+}
