@@ -36,12 +36,13 @@ const CRATES: [Row; 11] = [
 const ADAPTERS: [&str; 7] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
-const NEITHER: [(&str, &str); 11] = [
+const NEITHER: [(&str, &str); 12] = [
     ("backing", "reaches what the processes of one shop share"),
     ("lib.rs", "the list of modules"),
     ("config", "reads the environment"),
     ("data_dir", "locks the data directory, keeps a secret in it"),
     ("crash", "kills the process where a test asks for it"),
+    ("gather", "makes the calls of many callers one: for adapters"),
     ("guards", "takes a guard away where a test asks for it"),
     ("jobs", "what web and worker send one another: orders, in the form of the queue"),
     ("message", "what clients are told: orders and stock, in the form of the contract"),

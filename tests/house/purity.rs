@@ -29,6 +29,7 @@ const ADAPTERS: [(&str, &str); 7] = [
     ("shared/src/ledger/sql/open.rs", "bounds how long a database may take to be reached"),
     ("shared/src/process.rs", "begins and ends a process: listens to its signals"),
     ("shared/src/queue/backend.rs", "runs fetcher, lease keeper and reporter under apalis"),
+    ("shared/src/gather.rs", "makes the call in which many callers go, whoever of them leaves"),
     ("shared/src/rooms/redis.rs", "reads a subscription's connection, whatever its owner does"),
     ("worker/src/run.rs", "is the process: handlers under apalis, the sweep on its timer"),
 ];

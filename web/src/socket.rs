@@ -197,3 +197,18 @@ impl Talk {
         self.frames <= FRAMES_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a call waits with.
+    fn waits_with<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_socket_that_waits_takes_little_memory() {
+        assert!(waits_with(serve) < 2_048, "{} bytes", waits_with(serve));
+    }
+}
