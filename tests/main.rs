@@ -4,6 +4,7 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod budget;
 mod chaos;
 mod contract;
 mod crash;

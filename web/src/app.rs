@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::budget::SharedBudget;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub webhooks: Door,
     /// Who is limited, and whose word about addresses counts.
     pub limits: Limits,
+    /// How often Stripe may be asked, and so how fast the queue moves.
+    pub budget: SharedBudget,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -135,7 +138,7 @@ impl App {
             operator: OperatorKey::new(parts.operator_key.as_deref()),
             catalogue: Catalogue::default(),
             hub: Hub::new(),
-            progress: Progress::new(parts.env.clone()),
+            progress: Progress::new(parts.env.clone(), parts.budget),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
             orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),

@@ -220,6 +220,7 @@ fn write_end(call: &mut Call, (lease, end): &(Lease, Finish)) {
         }
         Finish::Retry { after, .. } => drop(call.arg("retry").number(delay_ms(*after))),
         Finish::Crashed { after, .. } => drop(call.arg("crashed").number(delay_ms(*after))),
+        Finish::HandBack { .. } => drop(call.arg("back")),
         Finish::Dead { reason } => drop(call.arg("dead").arg(&reason[..reason.floor_char_boundary(REASON_BYTES)])),
     }
 }
