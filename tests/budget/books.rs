@@ -16,7 +16,7 @@ const PASS: &str = r"
     local us = tonumber(ARGV[1])
     for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
       if field == 'born' or string.match(field, ':next$') or string.match(field, ':cut_at$') then
-        redis.call('HINCRBY', KEYS[1], field, -us)
+        redis.call('HINCRBY', KEYS[1], field, 0 - us)
       end
     end
 ";

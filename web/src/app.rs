@@ -19,6 +19,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::operator::OperatorKey;
 use crate::progress::Progress;
+use crate::pushing::Pushing;
 use crate::session::Signer;
 use crate::snapshot;
 use crate::webhooks::Door;
@@ -110,6 +111,8 @@ pub struct Inner {
     pub catalogue: Catalogue,
     /// Live connections by customer.
     pub hub: Hub,
+    /// Charges that are about to be queued.
+    pub pushing: Pushing,
     /// Places in the queue.
     pub progress: Progress,
     /// Security headers and cross-site rules.
@@ -139,6 +142,7 @@ impl App {
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             progress: Progress::new(parts.env.clone(), parts.budget),
+            pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
             orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),

@@ -22,6 +22,8 @@ use tokio::sync::OnceCell;
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// How far back the measured rate looks, and how long it must have been measured to count alone.
 const WINDOW: Duration = Duration::from_secs(10);
+/// How long Stripe takes for a charge, as long as no worker has seen one.
+const GUESS: Duration = Duration::from_millis(600);
 /// What was measured for a shorter time counts nothing beside a budget.
 const TOO_SHORT: Duration = Duration::from_secs(3);
 
@@ -190,7 +192,7 @@ impl Progress {
 
     fn pace(&self) -> Pace {
         let (rate, latency) = self.budget.pace(Endpoint::CreateIntent);
-        Pace { rate, latency: latency.unwrap_or_default() }
+        Pace { rate, latency: latency.unwrap_or(GUESS) }
     }
 }
 

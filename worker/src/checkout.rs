@@ -45,7 +45,7 @@ pub(crate) async fn open(
             }
         }
     }
-    let answer = send(ctx, order, attempt, request).await?;
+    let answer = send(ctx, info, order, attempt, request).await?;
     let first_sent = attempt.first_sent_at.unwrap_or(order.accepted_at);
     let is_stale = ctx.ledger.now().since(first_sent) > STALE_AFTER;
     match answer {

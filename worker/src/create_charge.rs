@@ -80,7 +80,7 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
     if attempt.return_to().is_some() {
         return checkout::open(ctx, info, order, attempt, request).await;
     }
-    let answer = send(ctx, order, attempt, request).await?;
+    let answer = send(ctx, info, order, attempt, request).await?;
     match step(order, answer) {
         Step::LookUp => look_up(ctx, info, order, attempt).await,
         step => conclude(ctx, info, order, step).await,
@@ -94,12 +94,13 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
 /// How the delivery ends when it was not its turn for too long.
 pub(crate) async fn send(
     ctx: &Context,
+    info: JobInfo,
     order: &Order,
     attempt: &Attempt,
     request: &StoredRequest,
 ) -> Result<Answer, Finish> {
     let (endpoint, key) = (Endpoint::of("POST", &request.path), idempotency_key(order.id, attempt.number));
-    let (ticket, began) = (ctx.budget.ticket(), ctx.env.monotonic());
+    let (ticket, began) = (ctx.budget.ticket_of(info.pushed_at, order.queue_number), ctx.env.monotonic());
     let left = || TURN_PATIENCE.saturating_sub(ctx.env.monotonic().saturating_sub(began));
     let mut refusals = 0;
     loop {

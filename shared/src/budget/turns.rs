@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::line::{Line, Place, law};
 use super::memory::MemorySlots;
 use super::{Ask, Endpoint, Limits, MilliHertz, Reserved, Scope, Sharer, Slots, SlotsError, Standing, Throttle};
-use crate::env::Env;
+use crate::env::{Env, Timestamp};
 
 /// The first of those who are no charge waits so long for the total to be free before it takes a slot ahead, as charges do.
 const MODESTY: Duration = Duration::from_secs(1);
@@ -21,7 +21,17 @@ const HANDS_LEAST: usize = 4;
 
 /// A place among all who ask: the lower, the sooner. Whoever comes again with the same ticket goes before later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    /// When the job was queued, roughly: those of one moment may have been queued in any order.
+    moment: i64,
+    /// The number in a sale's queue.
+    number: i64,
+    /// Which came first, where the others are the same.
+    asked: u64,
+}
+
+/// Jobs that are queued within so many ms of each other go by their numbers.
+const MOMENT: i64 = 500;
 
 /// The budget as a process sees it.
 pub struct Budget {
@@ -88,7 +98,13 @@ impl Budget {
 
     /// The next place among all who ask.
     pub fn ticket(&self) -> Ticket {
-        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+        Ticket { moment: 0, number: 0, asked: self.tickets.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// The place of an order's charge: by when its job was queued, and by its number in its sale's queue. So those who
+    /// were accepted together go in the order in which they were, however their jobs overtook each other since.
+    pub fn ticket_of(&self, queued_at: Timestamp, number: i64) -> Ticket {
+        Ticket { moment: queued_at.0.div_euclid(MOMENT), number, ..self.ticket() }
     }
 
     /// Waits for this ticket's turn, in the order of tickets.
