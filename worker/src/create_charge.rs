@@ -121,7 +121,14 @@ pub(crate) async fn send(
                 ctx.env.sleep(pause).await;
                 refusals += 1;
             }
-            Answer::Unknown { .. } => return Ok(answer),
+            Answer::Unknown { reason, .. } => {
+                turn.unheard();
+                if ctx.budget.is_silent(endpoint) {
+                    // It is Stripe that is down, and not this order that is odd: it keeps its place.
+                    return Err(Finish::HandBack { reason: format!("Stripe is silent: {reason}") });
+                }
+                return Ok(answer);
+            }
             _ => {
                 turn.answered();
                 return Ok(answer);

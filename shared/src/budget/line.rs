@@ -26,6 +26,11 @@ const CUT_EVERY: Duration = Duration::from_secs(1);
 const CUT_LEAST: usize = 10;
 const GROWTH_LEAST: usize = 2;
 
+/// After so many requests in a row that nobody answered, one at a time is sent, so long after the last: Stripe is down,
+/// and whoever waits keeps a place.
+const SILENT: u32 = 5;
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
 /// A line.
 #[derive(Default)]
 pub(super) struct Line(Mutex<State>);
@@ -43,6 +48,21 @@ struct State {
     /// How long an answer takes, the last ones weighing most.
     latency: Option<Duration>,
     lot: Option<Lot>,
+    /// Requests in a row that nobody answered, and when the last one was given up.
+    silent: (u32, Duration),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// Stripe has answered after so long.
+    Answered(Duration),
+    /// Stripe has refused for there being too much at once.
+    Refused,
+    /// Nobody has answered.
+    Unheard,
+    /// It was given up, or nobody said.
+    Unknown,
 }
 
 /// Slots that were taken together.
@@ -54,6 +74,9 @@ struct Lot {
 
 impl State {
     fn most(&self, now: Duration) -> usize {
+        if self.silent.0 >= SILENT {
+            return 1;
+        }
         let cut = self.cut.map(|(at, left)| {
             let times = usize::try_from(now.saturating_sub(at).as_secs() / CUT_EVERY.as_secs()).unwrap_or(usize::MAX);
             left.saturating_add(times.saturating_mul((left / 10).max(GROWTH_LEAST)))
@@ -123,14 +146,31 @@ impl Line {
         self.0.lock().under_way += 1;
     }
 
-    /// A request is over.
-    pub(super) fn end(&self, took: Option<Duration>, now: Duration) {
+    /// A request is over. Who was refused for coming too early says nothing of how long Stripe takes.
+    pub(super) fn end(&self, end: End, now: Duration) {
         let mut state = self.0.lock();
         state.under_way = state.under_way.saturating_sub(1);
-        if let Some(took) = took {
-            state.latency = Some(state.latency.map_or(took, |before| (before * 15 + took) / 16));
+        match end {
+            End::Answered(took) => {
+                state.latency = Some(state.latency.map_or(took, |before| (before * 15 + took) / 16));
+                state.silent.0 = 0;
+            }
+            End::Refused => state.silent.0 = 0,
+            End::Unheard => state.silent = (state.silent.0.saturating_add(1), now),
+            End::Unknown => {}
         }
         state.advance(now);
+    }
+
+    /// Whether nobody has answered lately.
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.lock().silent.0 >= SILENT
+    }
+
+    /// How long the next one waits because of that.
+    pub(super) fn probe_in(&self, now: Duration) -> Duration {
+        let (silent, last) = self.0.lock().silent;
+        if silent < SILENT { Duration::ZERO } else { (last + PROBE_EVERY).saturating_sub(now) }
     }
 
     /// Takes the next slot of those that were taken together; one that lies too far back is of no use any more.

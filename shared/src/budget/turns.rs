@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use parking_lot::Mutex;
 
-use super::line::{Line, Place, law};
+use super::line::{End, Line, Place, law};
 use super::memory::MemorySlots;
 use super::{Ask, Endpoint, Limits, MilliHertz, Reserved, Scope, Sharer, Slots, SlotsError, Standing, Throttle};
 use crate::env::{Env, Timestamp};
@@ -64,7 +64,7 @@ pub struct Turn<'a> {
     budget: &'a Budget,
     endpoint: Endpoint,
     began: Duration,
-    took: Option<Duration>,
+    end: End,
 }
 
 impl Budget {
@@ -126,7 +126,7 @@ impl Budget {
             return Err(self.until_free(endpoint));
         }
         let slot = self.slot(endpoint, line, began, patience).await?;
-        let wait = slot.saturating_sub(now());
+        let wait = slot.saturating_sub(now()).max(line.probe_in(now()));
         if !wait.is_zero() {
             self.env.sleep(wait).await;
         }
@@ -138,7 +138,7 @@ impl Budget {
 
     fn begin(&self, endpoint: Endpoint) -> Turn<'_> {
         counter!("stripe_budget_used_total", "endpoint" => endpoint.as_str()).increment(1);
-        Turn { budget: self, endpoint, began: self.env.monotonic(), took: None }
+        Turn { budget: self, endpoint, began: self.env.monotonic(), end: End::Unknown }
     }
 
     /// The time of the head's slot.
@@ -278,7 +278,8 @@ impl Budget {
 
     fn learn(&self, standing: Standing) {
         let is_cut = standing.total.allowed.is_some() || standing.endpoints.values().any(|m| m.allowed.is_some());
-        let limited = is_cut || self.limits.endpoint.is_some() || self.lines.iter().any(Line::is_cut);
+        let limited =
+            is_cut || self.limits.endpoint.is_some() || self.lines.iter().any(|line| line.is_cut() || line.is_silent());
         self.is_limited.store(limited, Ordering::Relaxed);
         let now = self.env.monotonic();
         for (endpoint, meter) in &standing.endpoints {
@@ -322,6 +323,12 @@ impl Budget {
         Some(law(share, latency.min(Duration::from_secs(3)) + AT_HAND).max(HANDS_LEAST))
     }
 
+    /// Whether Stripe has not answered at this endpoint, several times in a row.
+    #[must_use]
+    pub fn is_silent(&self, endpoint: Endpoint) -> bool {
+        self.lines[endpoint.place()].is_silent()
+    }
+
     /// Whether anybody may have to wait.
     #[must_use]
     pub fn is_limited(&self) -> bool {
@@ -351,11 +358,17 @@ impl Limits {
 impl Turn<'_> {
     /// Stripe has answered, whatever it said: so long it takes.
     pub fn answered(mut self) {
-        self.took = Some(self.budget.env.monotonic().saturating_sub(self.began));
+        self.end = End::Answered(self.budget.env.monotonic().saturating_sub(self.began));
+    }
+
+    /// Nobody has answered. When that was so several times in a row, Stripe is asked once a second until it is not.
+    pub fn unheard(mut self) {
+        self.end = End::Unheard;
     }
 
     /// Stripe has refused, for there being too much at once.
-    pub async fn throttled(self, throttle: Throttle) {
+    pub async fn throttled(mut self, throttle: Throttle) {
+        self.end = End::Refused;
         let (budget, endpoint) = (self.budget, self.endpoint);
         drop(self);
         budget.throttled(endpoint, throttle).await;
@@ -365,7 +378,11 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let now = self.budget.env.monotonic();
-        self.budget.lines[self.endpoint.place()].end(self.took, now);
+        let line = &self.budget.lines[self.endpoint.place()];
+        line.end(self.end, now);
+        if line.is_silent() {
+            self.budget.is_limited.store(true, Ordering::Relaxed);
+        }
     }
 }
 

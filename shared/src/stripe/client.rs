@@ -81,7 +81,7 @@ impl HttpStripe {
         let result = result.await;
         match throttle {
             Some(throttle) => turn.throttled(throttle).await,
-            None if lost => drop(turn),
+            None if lost => turn.unheard(),
             None => turn.answered(),
         }
         result

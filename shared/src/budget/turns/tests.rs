@@ -189,6 +189,30 @@ fn a_slow_stripe_is_not_buried_in_requests() {
 }
 
 #[test]
+fn a_stripe_that_is_down_is_asked_once_a_second_until_it_answers() {
+    let desk = Desk::new(Limits::default());
+    let turn = || desk.budget.turn(CHARGE, desk.budget.ticket(), MINUTE).now_or_never();
+    for _ in 0..5 {
+        assert!(!desk.budget.is_silent(CHARGE));
+        turn().unwrap().unwrap().unheard();
+    }
+    assert!(desk.budget.is_silent(CHARGE) && !desk.budget.is_silent(Endpoint::ReadIntent));
+    let mut waiting: Waiting = Vec::new();
+    for _ in 0..10 {
+        let (budget, ticket) = (desk.budget.clone(), desk.budget.ticket());
+        let probe = async move { budget.turn(CHARGE, ticket, MINUTE).await.unwrap().unheard() };
+        waiting.push(("probe", probe.boxed()));
+    }
+    let over = desk.until_over(&mut waiting, ms(4_500));
+    assert_eq!(over.len(), 4, "{over:?}");
+    waiting.clear();
+    waiting.push(desk.comes("answered", CHARGE, ms(100)));
+    waiting.extend((0..50).map(|_| desk.comes("all", CHARGE, ms(100))));
+    let over = desk.until_over(&mut waiting, ms(2_000));
+    assert_eq!(over.len(), 51, "they go as soon as one was answered");
+}
+
+#[test]
 fn a_refusal_for_too_many_at_once_bounds_those_under_way_and_lets_go_again() {
     let desk = Desk::new(Limits::default());
     let mut waiting: Waiting = (0..40).map(|_| desk.comes("one", CHARGE, ms(1_000))).collect();
