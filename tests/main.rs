@@ -5,6 +5,7 @@ mod answers;
 mod bad_input;
 mod bench;
 mod browser;
+mod budget;
 mod chaos;
 mod contract;
 mod crash;

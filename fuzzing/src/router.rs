@@ -125,6 +125,7 @@ impl Shop {
             stock,
             queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
             rooms: Arc::new(MemoryRooms::default()),
+            budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
             session_secret: SESSION_SECRET.to_vec(),
             operator_key: Some(KEY.into()),
             page: Page::of_stripe("pk_test_1".into()),

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::redis::RedisSlots;
+use crate::budget::{Budget, SharedBudget};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::env::Env;
@@ -54,6 +56,8 @@ pub struct Backing {
     pub rooms: SharedRooms,
     /// Who does what need not be done by all.
     pub lease: SharedLease,
+    /// How often Stripe may be asked.
+    pub budget: SharedBudget,
     /// Keeps an embedded shop away from a ledger file that several processes use.
     _data_dir: Option<DataDir>,
 }
@@ -77,6 +81,12 @@ impl Backing {
             stock: Arc::new(RedisStock::new(server.clone(), env.clone())),
             queue: Arc::new(RedisQueue::new(server.clone(), env.clone(), options)),
             rooms: Arc::new(RedisRooms::new(server.clone(), env.clone())),
+            budget: Arc::new(Budget::new(
+                env.clone(),
+                Arc::new(RedisSlots::new(server.clone())),
+                settings.limits(),
+                env.uuid_v4().simple().to_string(),
+            )),
             lease: Arc::new(RedisLease::new(server)),
             _data_dir: data_dir,
         })

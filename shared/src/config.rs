@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::budget::Limits;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 25] = [
+pub const SETTINGS: [(&str, &str, &str); 26] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -29,7 +30,13 @@ pub const SETTINGS: [(&str, &str, &str); 25] = [
     (
         "STRIPE_RATE_PER_SECOND",
         "",
-        "charges a second; default 25 with a secret key, unlimited with the sandbox; 0 is unlimited",
+        "requests a second that Stripe allows to each endpoint, and so charges; default 25 with a secret key, SANDBOX_RATE_LIMIT \
+         with the sandbox; 0 is no limit",
+    ),
+    (
+        "STRIPE_TOTAL_PER_SECOND",
+        "",
+        "requests a second that Stripe allows in all; default four times the above; 0 is no limit",
     ),
     (
         "SESSION_SECRET",
@@ -41,7 +48,11 @@ pub const SETTINGS: [(&str, &str, &str); 25] = [
         "",
         "32 characters or more: whoever sends it (Authorization: Bearer …) may refund; without it nobody can by HTTP",
     ),
-    ("WORKER_CONCURRENCY", "100", "charges under way at the same time in this process"),
+    (
+        "WORKER_CONCURRENCY",
+        "",
+        "charges under way at the same time in this process, at most; default 100, or twice STRIPE_RATE_PER_SECOND if that is more",
+    ),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
     ("SANDBOX_RATE_LIMIT", "", "requests a second and endpoint that the sandbox allows; no limit when not set"),
@@ -125,13 +136,15 @@ pub struct Settings {
     pub webhook_secrets: Vec<Secret>,
     /// Another server than Stripe's.
     pub stripe_api_base: Option<String>,
-    /// Charges a second; `None` is unlimited.
+    /// Requests a second to each endpoint of Stripe's; `None` is unlimited.
     pub stripe_rate: Option<u32>,
+    /// Requests a second to Stripe in all; `None` is unlimited.
+    pub stripe_total: Option<u32>,
     /// Signs cookies and tokens.
     pub session_secret: Option<Secret>,
     /// What an operator's HTTP calls are signed with.
     pub operator_key: Option<Secret>,
-    /// Charges under way at the same time.
+    /// Most charges under way at the same time in a process.
     pub worker_concurrency: usize,
     /// The sandbox's settings.
     pub sandbox: SandboxSettings,
@@ -250,7 +263,13 @@ impl Settings {
         let address = "an address and a port, as 127.0.0.1:3000";
         let seconds = "a number of seconds";
         let stripe = read_keys(r);
-        let default_rate = stripe.is_some().then_some(25);
+        let sandbox_limit = r.parsed("SANDBOX_RATE_LIMIT", "a number").filter(|rate| *rate > 0);
+        let default_rate = stripe.as_ref().map_or(sandbox_limit, |_| Some(25));
+        let rate: Option<u32> =
+            r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0);
+        // A charge that takes two seconds should not keep the budget from being used.
+        let by_rate = rate.map_or(100, |rate| rate.saturating_mul(2).clamp(100, 10_000)) as usize;
+        let total = rate.map(|rate| rate.saturating_mul(4));
         let settings = Self {
             bind: r.parsed("BIND", address).unwrap_or(localhost),
             public_url: r.text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
@@ -259,14 +278,15 @@ impl Settings {
             redis_url: r.text("REDIS_URL").map(Secret),
             webhook_secrets: r.list::<String>("STRIPE_WEBHOOK_SECRET", "").into_iter().map(Secret).collect(),
             stripe_api_base: r.text("STRIPE_API_BASE").map(|url| url.trim_end_matches('/').to_owned()),
-            stripe_rate: r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0),
+            stripe_rate: rate,
+            stripe_total: r.parsed("STRIPE_TOTAL_PER_SECOND", "a number").or(total).filter(|rate| *rate > 0),
             session_secret: r.text("SESSION_SECRET").map(Secret),
             operator_key: r.text("OPERATOR_KEY").map(Secret),
-            worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(1),
+            worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(by_rate),
             sandbox: SandboxSettings {
                 bind: r.parsed("SANDBOX_BIND", address).unwrap_or(localhost),
                 latency: r.text("SANDBOX_LATENCY"),
-                rate_limit: r.parsed("SANDBOX_RATE_LIMIT", "a number").filter(|rate| *rate > 0),
+                rate_limit: sandbox_limit,
             },
             retry: Duration::from_secs(r.parsed("RETRY_SECONDS", seconds).unwrap_or(0)),
             authenticate: Duration::from_secs(r.parsed("AUTHENTICATE_SECONDS", seconds).unwrap_or(0)),
@@ -305,6 +325,12 @@ impl Settings {
         self.database_url.clone().unwrap_or_else(|| Secret::new(file()))
     }
 
+    /// How often Stripe may be asked.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { endpoint: self.stripe_rate, total: self.stripe_total }
+    }
+
     /// How long orders may wait.
     #[must_use]
     pub fn terms(&self) -> Terms {
@@ -331,6 +357,11 @@ impl Settings {
         }
         if self.stripe.is_none() && self.stripe_api_base.is_some() {
             r.wrong.push("STRIPE_API_BASE needs STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY".into());
+        }
+        if let (Some(rate), Some(total)) = (self.stripe_rate, self.stripe_total)
+            && total < rate
+        {
+            r.wrong.push("STRIPE_TOTAL_PER_SECOND should not be less than STRIPE_RATE_PER_SECOND".into());
         }
         if self.order < self.retry {
             r.wrong.push("ORDER_SECONDS should not be less than RETRY_SECONDS".into());

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod backing;
+pub mod budget;
 pub mod config;
 pub mod crash;
 pub mod data_dir;

@@ -11,7 +11,7 @@
 //!            push                 fetch                    finish
 //!  (absent) ───────▶ waiting ───────────────▶ running ──┬── Done ───────────▶ (absent), follow-ups waiting
 //!                     ▲  ▲                      │  │    ├── Retry, Crashed ─▶ delayed ──(due)──▶ waiting
-//!                     │  └───── hand back ──────┘  │    └── Dead ───────────▶ dead ──┬─ retry ──▶ waiting
+//!                     │  └── HandBack ──────────┘  │    └── Dead ───────────▶ dead ──┬─ retry ──▶ waiting
 //!                     └──────── lease lapsed ──────┘                                 └─ discard ▶ (absent)
 //! ```
 //!
@@ -167,6 +167,12 @@ pub enum Finish {
     /// A human must look at it; it keeps its key until then.
     Dead {
         /// What the human should read first.
+        reason: String,
+    },
+    /// Not done, for want of what all jobs of its kind wait for: to the front of the line, behind those there that came
+    /// before it, so that nobody who came later is served before. This delivery does not count.
+    HandBack {
+        /// For the log.
         reason: String,
     },
 }

@@ -283,7 +283,8 @@ pub enum Refunds {
 /// Stripe, as the worker sees it: every call is one request (a list: one per page), none is retried here.
 #[async_trait]
 pub trait Stripe: Send + Sync + 'static {
-    /// Sends a stored charge, byte for byte, with its attempt's key.
+    /// Sends a stored charge, byte for byte, with its attempt's key. The caller has waited for its turn
+    /// ([`crate::budget`]); all other calls wait for theirs by themselves.
     ///
     /// When Stripe refuses to confirm because the PaymentIntent is past that (`payment_intent_unexpected_state`), the
     /// answer is what it became: paid, processing or canceled.

@@ -11,6 +11,8 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, select};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
+use shared::budget::memory::MemorySlots;
+use shared::budget::{self, Budget, SharedBudget};
 use shared::config::Secret;
 use shared::jobs::{Authentication, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::Ledger;
@@ -26,7 +28,6 @@ use uuid::Uuid;
 use web::app::Page;
 use web::limits::Limits;
 use web::webhooks::Door;
-use worker::budget::Budget;
 use worker::{Context, Patience, create_charge, sweep};
 
 use crate::edge::rooms::Hall;
@@ -53,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) stock: Arc<dyn Stock>,
     pub(crate) stripe: Arc<dyn Calls>,
     pub(crate) patience: Patience,
+    /// The budget's books, which all processes share.
+    pub(crate) slots: Arc<MemorySlots>,
 }
 
 pub(crate) struct Shop {
@@ -83,6 +86,7 @@ impl Shop {
             stock: redis.clone(),
             stripe: stripe.clone(),
             patience: Patience::default(),
+            slots: Arc::new(MemorySlots::new(scene.env.clone())),
         };
         twist(&mut parts);
         let sale = plan.sale(scene.env.now());
@@ -131,6 +135,11 @@ impl Shop {
         Edge::new(&self.scene, who, self.hall.clone())
     }
 
+    fn budget_of(&self, who: Who) -> SharedBudget {
+        let limits = budget::Limits { endpoint: self.plan.stripe_per_second, total: None };
+        Arc::new(Budget::new(self.scene.env.clone(), self.parts.slots.clone(), limits, who.to_string()))
+    }
+
     /// What a worker's handlers work with; also an operator's.
     pub(crate) fn context(&self, who: Who) -> Context {
         let env = self.scene.env.clone();
@@ -140,7 +149,7 @@ impl Shop {
             queue: self.queue_of(who),
             rooms: self.rooms_of(who),
             stripe: Arc::new(ToStripe { scene: self.scene.clone(), who, stripe: self.parts.stripe.clone() }),
-            budget: Arc::new(Budget::new(env.clone(), self.plan.stripe_per_second)),
+            budget: self.budget_of(who),
             patience: self.parts.patience,
             env,
         }
@@ -174,6 +183,7 @@ impl Shop {
             stock: self.stock_of(who),
             queue: self.queue_of(who),
             rooms: self.rooms_of(who),
+            budget: self.budget_of(who),
             session_secret: b"a secret that every web process has".to_vec(),
             operator_key: Some(OPERATOR_KEY.to_owned()),
             page: Page::of_sandbox("pk_test_simulation".into(), "http://127.0.0.1:12111"),

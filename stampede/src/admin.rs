@@ -17,6 +17,7 @@ use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
 use worker::sweep::payments::{Comparison, MOST_RAISED};
 
+use crate::forecast::{Asked, Pace};
 use crate::report::Reply;
 
 /// How long stock and ledger may take to agree while purchases are under way.
@@ -41,6 +42,7 @@ pub(crate) enum Admin {
     CheckStock { sale: String },
     Reconcile { hours: u32 },
     Dismiss { payment_intent: String },
+    Forecast(Asked),
 }
 
 /// A sale, as it was typed.
@@ -90,6 +92,8 @@ pub(crate) struct Desk {
     pub shop: Option<web::App>,
     /// What asks Stripe; `None` when no process sells.
     pub worker: Option<worker::Context>,
+    /// What the settings say of Stripe's budget, and of a worker's charges under way.
+    pub pace: Pace,
 }
 
 impl Desk {
@@ -114,6 +118,7 @@ impl Desk {
             Admin::CheckStock { sale } => self.check(&sale).await?,
             Admin::Reconcile { hours } => self.reconcile(hours).await?,
             Admin::Dismiss { payment_intent } => self.dismiss(&payment_intent).await?,
+            Admin::Forecast(asked) => self.forecast(asked).await?,
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;
@@ -189,7 +194,7 @@ impl Desk {
         Ok(shown.headed(format!("{slug} {done}.")))
     }
 
-    async fn sale(&self, slug: &str) -> anyhow::Result<Option<Sale>> {
+    pub(crate) async fn sale(&self, slug: &str) -> anyhow::Result<Option<Sale>> {
         Ok(self.ledger.sales().await?.into_iter().find(|sale| sale.slug == slug))
     }
 
@@ -211,7 +216,7 @@ impl Desk {
     }
 
     /// Counters of the stock, or what the stock would show if there were one.
-    async fn levels(&self, slug: &str) -> anyhow::Result<Levels> {
+    pub(crate) async fn levels(&self, slug: &str) -> anyhow::Result<Levels> {
         if let Some(stock) = &self.stock
             && let Some(levels) = stock.levels(slug).await?
         {

@@ -10,6 +10,7 @@ use shared::ledger::RefundWhat;
 use shared::sale::LatePolicy;
 
 use crate::admin::{Admin, NewRefund, NewSale, NewTier};
+use crate::forecast::Asked;
 use crate::sandbox;
 use crate::simulate::Simulate;
 
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   stampede sale show spring
   stampede sale add-stock spring std 100
   stampede stock check spring
+  stampede forecast --sale spring
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
   stampede simulate --seeds 1000
@@ -71,6 +73,13 @@ pub(crate) enum Typed {
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
+    /// Tells how long a sale takes at the budget that Stripe allows, and at larger ones
+    Forecast {
+        #[command(flatten)]
+        asked: Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Plays the whole flow in made-up worlds in which everything goes wrong, and exits with 1 if a promise is broken
     Simulate(Simulate),
 }
@@ -361,6 +370,7 @@ impl Cli {
                 };
                 admin(Admin::Refund(refund), output)
             }
+            Typed::Forecast { asked, output } => admin(Admin::Forecast(asked), output),
             Typed::Stock(Stock::Check { sale, output }) => admin(Admin::CheckStock { sale }, output),
         }
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use worker::process::Services;
 
 use crate::admin::{Admin, Desk};
+use crate::forecast::Pace;
 use crate::report::Reply;
 
 /// The longest command that is read, in bytes.
@@ -111,9 +112,10 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
         stock: backing.stock.clone(),
         queue: backing.queue.clone(),
         rooms: backing.rooms.clone(),
+        budget: backing.budget.clone(),
     };
     // A command that asks nothing of Stripe needs no provider that makes sense.
-    let worker = worker::process::context(settings, &env, services, &settings.provider()).ok();
+    let worker = worker::process::context(&env, services, &settings.provider()).ok();
     let desk = Desk {
         env,
         ledger: backing.ledger.clone(),
@@ -121,6 +123,7 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
         rooms: Some(backing.rooms.clone()),
         shop: None,
         worker,
+        pace: Pace::of(settings),
     };
     let reply = desk.carry_out(command).await;
     backing.ledger.close().await;
@@ -134,7 +137,8 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     let url = settings.ledger_url();
     SqlLedger::migrate(url.expose()).await?;
     let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
-    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None, worker: None };
+    let pace = Pace::of(settings);
+    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None, worker: None, pace };
     let reply = desk.carry_out(command).await;
     ledger.close().await;
     drop(data_dir);

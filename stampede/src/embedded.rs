@@ -10,6 +10,7 @@ use std::time::Duration;
 use ::sandbox::Latency;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use shared::budget::Budget;
 use shared::config::{Provider, Secret, Settings};
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
@@ -29,6 +30,7 @@ use worker::Context;
 
 use crate::admin::{Admin, Desk, NewSale, NewTier};
 use crate::control;
+use crate::forecast::Pace;
 
 /// Runs everything until told to stop.
 ///
@@ -52,8 +54,9 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         stock: Arc::new(MemoryStock::new(env.clone())),
         queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
         rooms: Arc::new(MemoryRooms::default()),
+        budget: Arc::new(Budget::alone(env.clone(), settings.limits())),
     };
-    let ctx = worker::process::context(&settings, &env, services, &provider)?;
+    let ctx = worker::process::context(&env, services, &provider)?;
     let sandbox_signs_with = data_dir.webhook_secret(&env)?;
     let mut believed = settings.webhook_secrets.clone();
     believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
@@ -67,6 +70,7 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         rooms: Some(ctx.rooms.clone()),
         shop: Some(app.clone()),
         worker,
+        pace: Pace::of(&settings),
     };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings)?;
@@ -184,6 +188,7 @@ fn shop(
         stock: ctx.stock.clone(),
         queue: ctx.queue.clone(),
         rooms: ctx.rooms.clone(),
+        budget: ctx.budget.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: web::process::page(provider),

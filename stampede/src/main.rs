@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod control;
 mod embedded;
+mod forecast;
 mod report;
 mod sandbox;
 mod simulate;

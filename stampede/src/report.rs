@@ -26,6 +26,12 @@ impl Reply {
         Self { good: false, text: format!("{sentence}\n"), data }
     }
 
+    /// Something that was made elsewhere, in words and as data.
+    #[must_use]
+    pub(crate) fn made(text: String, data: Value) -> Self {
+        Self { good: true, text, data }
+    }
+
     /// A list of sales.
     #[must_use]
     pub(crate) fn sales(rows: Vec<Value>) -> Self {

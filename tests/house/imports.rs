@@ -33,7 +33,7 @@ const CRATES: [Row; 11] = [
 ];
 
 /// Modules of `shared` that talk to the outside. All others are domain, save those in [`NEITHER`].
-const ADAPTERS: [&str; 7] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease"];
+const ADAPTERS: [&str; 8] = ["ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
 const NEITHER: [(&str, &str); 12] = [
@@ -78,7 +78,14 @@ const KNOWN_TO: [(&[&str], &[&str]); 5] = [
     (&["sea_orm", "sea_orm_migration", "sqlx"], &["shared/src/ledger"]),
     (
         &["redis"],
-        &["shared/src/redis_server", "shared/src/stock", "shared/src/queue", "shared/src/rooms", "shared/src/lease"],
+        &[
+            "shared/src/redis_server",
+            "shared/src/stock",
+            "shared/src/queue",
+            "shared/src/rooms",
+            "shared/src/lease",
+            "shared/src/budget",
+        ],
     ),
     (&["apalis", "apalis_core", "apalis_codec"], &["shared/src/queue", "worker/src"]),
     (

@@ -23,7 +23,7 @@ const FORBIDDEN: [&str; 13] = [
 ];
 
 /// The adapters: files, or folders with a `/` at the end, that may, and why they must.
-const ADAPTERS: [(&str, &str); 7] = [
+const ADAPTERS: [(&str, &str); 8] = [
     ("shared/src/env/system.rs", "is the machine's clock, timer and source of ids, for everybody else"),
     ("shared/src/ledger/sql.rs", "has the writer's task, of which one ledger has one"),
     ("shared/src/ledger/sql/open.rs", "bounds how long a database may take to be reached"),

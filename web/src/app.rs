@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::budget::SharedBudget;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
@@ -20,6 +21,7 @@ use crate::limits::Limits;
 use crate::losers::Losers;
 use crate::operator::OperatorKey;
 use crate::progress::Progress;
+use crate::pushing::Pushing;
 use crate::session::Signer;
 use crate::snapshot;
 use crate::webhooks::Door;
@@ -51,6 +53,8 @@ pub struct Parts {
     pub webhooks: Door,
     /// Who is limited, and whose word about addresses counts.
     pub limits: Limits,
+    /// How often Stripe may be asked, and so how fast the queue moves.
+    pub budget: SharedBudget,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -109,6 +113,8 @@ pub struct Inner {
     pub catalogue: Catalogue,
     /// Live connections by customer.
     pub hub: Hub,
+    /// Charges that are about to be queued.
+    pub pushing: Pushing,
     /// Places in the queue.
     pub progress: Progress,
     /// Security headers and cross-site rules.
@@ -141,8 +147,9 @@ impl App {
             operator: OperatorKey::new(parts.operator_key.as_deref()),
             catalogue: Catalogue::default(),
             hub: Hub::new(),
-            progress: Progress::new(parts.env.clone()),
             losers: Losers::new(parts.env.clone()),
+            progress: Progress::new(parts.env.clone(), parts.budget),
+            pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
             orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),

@@ -3,6 +3,7 @@
 //! Pin, commit, push, answer. Whatever breaks in between leaves something that the sweep finds: a pin without an
 //! order is freed, an order without a job is queued. The call is safe to repeat with the same `order`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -309,8 +310,8 @@ fn uses(known: &Order, hold: Uuid, asked_at: Timestamp) -> bool {
 /// Queues the charge. If that fails the order is still accepted, and the sweep queues it.
 async fn push(app: &App, order: &Order) {
     let pushed = match NewJob::of(&CreateCharge::of(order)) {
-        Ok(job) => app.queue.push(vec![job]).await.map(drop),
-        Err(error) => Err(error),
+        Ok(job) => app.pushing.push(&*app.queue, order.queue_number, job).await,
+        Err(error) => Err(Arc::new(error)),
     };
     if let Err(error) = pushed {
         tracing::warn!(order = %order.id, %error, "left to the sweep to queue");

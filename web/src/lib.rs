@@ -27,6 +27,7 @@ pub mod orders;
 pub mod problem;
 pub mod process;
 pub mod progress;
+pub mod pushing;
 pub mod refunds;
 pub mod sales;
 pub mod serve;

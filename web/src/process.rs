@@ -29,6 +29,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         stock: backing.stock.clone(),
         queue: backing.queue.clone(),
         rooms: backing.rooms.clone(),
+        budget: backing.budget.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: page(&settings.provider()),

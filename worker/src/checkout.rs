@@ -7,9 +7,9 @@ use shared::guards::Guard;
 use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
-use shared::stripe::{Answer, Refusal, StoredRequest, idempotency_key};
+use shared::stripe::{Answer, Refusal, StoredRequest};
 
-use crate::create_charge::{LOOK_UP_WINDOW, conclude};
+use crate::create_charge::{LOOK_UP_WINDOW, conclude, send};
 use crate::decide::{Payable, Step, ended, found, step, succeeded};
 use crate::{Context, RESEND_FOR, cancel_key, later};
 
@@ -45,8 +45,7 @@ pub(crate) async fn open(
             }
         }
     }
-    let answer = ctx.stripe.send(request, &idempotency_key(order.id, attempt.number)).await;
-    shared::crash::point("after_stripe_answer");
+    let answer = send(ctx, info, order, attempt, request).await?;
     let first_sent = attempt.first_sent_at.unwrap_or(order.accepted_at);
     let is_stale = ctx.ledger.now().since(first_sent) > STALE_AFTER;
     match answer {

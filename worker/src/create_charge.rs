@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use shared::budget::{Endpoint, Throttle};
 use shared::guards::Guard;
 use shared::jobs::{CreateCharge, ProcessResponse};
 use shared::ledger::Claimed;
@@ -12,14 +13,18 @@ use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
 use shared::sale::Sale;
-use shared::stripe::{ChargeRequest, StoredRequest, idempotency_key, prepare as encode, session};
+use shared::stripe::{Answer, ChargeRequest, StoredRequest, idempotency_key, prepare as encode, session};
 
 use crate::decide::{Step, called_off, found, is_seen_after, step};
 use crate::process_response::process_response;
 use crate::{Context, RESEND_FOR, cancel_key, checkout, later, settle};
 
-/// How long a job waits for its share of the budget before it gives its place to others.
-const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an attempt waits in hand for its turn, and for the next one after a refusal. Afterwards it goes back to the
+/// front of the line: what may wait longer there than here loses nothing but this process's attention. With a request to
+/// Stripe it fits into the time of a job ([`crate::process`] checks).
+pub(crate) const TURN_PATIENCE: Duration = Duration::from_secs(8);
+/// The pauses after refusals that name no time.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 /// How far around the first sending a lost payment is looked for.
 pub(crate) const LOOK_UP_WINDOW: Duration = Duration::from_secs(600);
 
@@ -98,17 +103,63 @@ async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) 
     if Guard::KeyAge.refuses(ctx.ledger.now().since(first_sent) > RESEND_FOR) {
         return look_up(ctx, info, order, attempt).await;
     }
-    if let Err(wait) = ctx.budget.take(BUDGET_PATIENCE).await {
-        return Err(Finish::retry(wait, "the Stripe budget is used up"));
-    }
     if attempt.return_to().is_some() {
         return checkout::open(ctx, info, order, attempt, request).await;
     }
-    let answer = ctx.stripe.send(request, &idempotency_key(order.id, attempt.number)).await;
-    shared::crash::point("after_stripe_answer");
+    let answer = send(ctx, info, order, attempt, request).await?;
     match step(order, answer) {
         Step::LookUp => look_up(ctx, info, order, attempt).await,
         step => conclude(ctx, info, order, step).await,
+    }
+}
+
+/// Sends an attempt's request when it is its turn. One that Stripe refuses for being too much at once keeps its ticket,
+/// and so goes again before those that came later: nobody loses a place to a refusal.
+///
+/// # Errors
+/// How the delivery ends when it was not its turn for too long.
+pub(crate) async fn send(
+    ctx: &Context,
+    info: JobInfo,
+    order: &Order,
+    attempt: &Attempt,
+    request: &StoredRequest,
+) -> Result<Answer, Finish> {
+    let (endpoint, key) = (Endpoint::of("POST", &request.path), idempotency_key(order.id, attempt.number));
+    let (ticket, began) = (ctx.budget.ticket_of(info.pushed_at, order.queue_number), ctx.env.monotonic());
+    let left = || TURN_PATIENCE.saturating_sub(ctx.env.monotonic().saturating_sub(began));
+    let mut refusals = 0;
+    loop {
+        let Ok(turn) = ctx.budget.turn(endpoint, ticket, left()).await else {
+            return Err(Finish::HandBack { reason: "the Stripe budget is used up".into() });
+        };
+        let answer = ctx.stripe.send(request, &key).await;
+        shared::crash::point("after_stripe_answer");
+        match &answer {
+            Answer::Throttled { reason, after, in_flight } => {
+                turn.throttled(Throttle::of(reason, *in_flight)).await;
+                let (base, cap) = PAUSE;
+                let pause = after.map(|after| after + ctx.env.jitter(after / 2));
+                let pause = pause.unwrap_or_else(|| ctx.env.backoff(refusals, base, cap));
+                if pause >= left() {
+                    return Ok(answer);
+                }
+                ctx.env.sleep(pause).await;
+                refusals += 1;
+            }
+            Answer::Unknown { reason, .. } => {
+                turn.unheard();
+                if ctx.budget.is_silent(endpoint) {
+                    // It is Stripe that is down, and not this order that is odd: it keeps its place.
+                    return Err(Finish::HandBack { reason: format!("Stripe is silent: {reason}") });
+                }
+                return Ok(answer);
+            }
+            _ => {
+                turn.answered();
+                return Ok(answer);
+            }
+        }
     }
 }
 

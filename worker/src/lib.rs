@@ -5,7 +5,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod authentication;
-pub mod budget;
 mod checkout;
 pub mod create_charge;
 pub mod decide;
@@ -23,6 +22,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::budget::SharedBudget;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
@@ -30,8 +30,6 @@ use shared::queue::worker::JobInfo;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use shared::stripe::Stripe;
-
-use crate::budget::Budget;
 
 /// Re-sending stops this long after the first sending: Stripe forgets keys after 24 hours.
 pub const RESEND_FOR: Duration = Duration::from_secs(23 * 3600);
@@ -52,7 +50,7 @@ pub struct Context {
     /// Who charges.
     pub stripe: Arc<dyn Stripe>,
     /// How often Stripe may be asked.
-    pub budget: Arc<Budget>,
+    pub budget: SharedBudget,
     /// How long things may take.
     pub patience: Patience,
 }

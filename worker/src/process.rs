@@ -4,22 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::backing::Backing;
+use shared::budget::SharedBudget;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
 use shared::lease::{Alone, SharedLease};
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
+use shared::queue::worker::JOB_TIMEOUT;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use shared::stripe::HttpStripe;
 use tokio_util::sync::CancellationToken;
 
-use crate::budget::Budget;
+use crate::create_charge::TURN_PATIENCE;
 use crate::run::Options;
 use crate::{Context, Patience};
 
 /// How long one request to Stripe may take; less than a job may.
 const STRIPE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is left of a job's time beside the wait for its turn and the request.
+const MARGIN: Duration = Duration::from_secs(1);
+
+// A job that waits for its turn and then for Stripe ends by itself, before it is cut off.
+const _: () =
+    assert!(TURN_PATIENCE.as_millis() + STRIPE_TIMEOUT.as_millis() + MARGIN.as_millis() <= JOB_TIMEOUT.as_millis());
+const _: () = assert!(JOB_TIMEOUT.as_millis() < DRAIN.as_millis());
 /// How long running charges may go on after the process was told to stop; longer than a job may take.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -33,6 +42,8 @@ pub struct Services {
     pub queue: Arc<dyn Queue>,
     /// Results on their way to pages.
     pub rooms: SharedRooms,
+    /// How often Stripe may be asked.
+    pub budget: SharedBudget,
 }
 
 /// Works until told to stop.
@@ -47,8 +58,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         stock: backing.stock.clone(),
         queue: backing.queue.clone(),
         rooms: backing.rooms.clone(),
+        budget: backing.budget.clone(),
     };
-    let ctx = context(&settings, &env, services, &settings.provider())?;
+    let ctx = context(&env, services, &settings.provider())?;
     let options = Options { lease: backing.lease.clone(), ..options(&settings, "worker", &env) };
     tracing::info!(name = options.name, concurrency = options.concurrency, "this worker takes jobs");
     let worked = crate::run::run(ctx, options, shutdown).await;
@@ -60,16 +72,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 ///
 /// # Errors
 /// When the provider's address makes no sense.
-pub fn context(settings: &Settings, env: &Env, services: Services, provider: &Provider) -> anyhow::Result<Context> {
+pub fn context(env: &Env, services: Services, provider: &Provider) -> anyhow::Result<Context> {
     let key = provider.keys.secret.expose();
+    let stripe = HttpStripe::new(&provider.api_base, key, STRIPE_TIMEOUT, env.clone())?;
     Ok(Context {
         env: env.clone(),
         ledger: services.ledger,
         stock: services.stock,
         queue: services.queue,
         rooms: services.rooms,
-        stripe: Arc::new(HttpStripe::new(&provider.api_base, key, STRIPE_TIMEOUT, env.clone())?),
-        budget: Arc::new(Budget::new(env.clone(), settings.stripe_rate)),
+        stripe: Arc::new(stripe.paced(services.budget.clone())),
+        budget: services.budget,
         patience: Patience::default(),
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use apalis::prelude::Monitor;
 use shared::lease::SharedLease;
 use shared::queue::worker::{WorkerOptions, register};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::authentication;
@@ -21,12 +22,15 @@ const LEASE: &str = "sweep";
 /// How long the sweep of a worker that died is nobody's; it is asked for three times as often.
 const TERM: Duration = Duration::from_secs(3);
 
+/// The budget is looked at this often.
+const PACE: Duration = Duration::from_millis(500);
+
 /// How a worker process runs.
 #[derive(Clone)]
 pub struct Options {
     /// Its name, different in every process.
     pub name: String,
-    /// Charges under way at the same time.
+    /// Most charges under way at the same time; the budget may ask for less.
     pub concurrency: usize,
     /// How long running jobs may go on after the process was told to stop.
     pub drain: Duration,
@@ -45,7 +49,9 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
         |concurrency| WorkerOptions { drain: options.drain, ..WorkerOptions::new(options.name.clone(), concurrency) };
     let (queue, env) = (ctx.queue.clone(), ctx.env.clone());
     let monitor = Monitor::new();
-    let charges = worker(options.concurrency);
+    let in_hand = watch::Sender::new(in_hand(&ctx));
+    let charges = WorkerOptions { in_hand: Some(in_hand.subscribe()), ..worker(options.concurrency) };
+    let pacer = tokio::spawn(shutdown.clone().run_until_cancelled_owned(keep_pace(ctx.clone(), in_hand)));
     let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), charge_and_settle);
     let responses = worker(options.concurrency);
     let monitor = register(monitor, queue.clone(), env.clone(), responses, ctx.clone(), process_response);
@@ -60,7 +66,23 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
         })
         .await?;
     sweeper.await?;
+    pacer.await?;
     Ok(())
+}
+
+/// How many charges a worker should have in hand.
+fn in_hand(ctx: &Context) -> usize {
+    ctx.budget.hands().unwrap_or(usize::MAX)
+}
+
+/// Reads how the budget stands, and takes no more charges in hand than can be sent soon.
+async fn keep_pace(ctx: Context, in_hand: watch::Sender<usize>) {
+    loop {
+        ctx.budget.look(true).await;
+        let now = self::in_hand(&ctx);
+        in_hand.send_if_modified(|most| std::mem::replace(most, now) != now);
+        ctx.env.sleep(PACE).await;
+    }
 }
 
 /// The sweep on its timers. What asks Stripe has a lane of its own, since it may take as long as Stripe does.

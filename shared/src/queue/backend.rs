@@ -20,7 +20,7 @@ use apalis_core::backend::finalize::Ephemeral;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -196,6 +196,34 @@ async fn watch(worker: WorkerContext, env: Env, drain: Duration, stop: Cancellat
     cut.cancel();
 }
 
+/// Slots that are kept free for as long as fewer jobs may be in hand than there are slots.
+struct Kept {
+    most: Option<watch::Receiver<usize>>,
+    slots: Vec<OwnedSemaphorePermit>,
+}
+
+impl Kept {
+    fn new(most: Option<watch::Receiver<usize>>) -> Self {
+        Self { most, slots: Vec::new() }
+    }
+
+    /// Gives back what is kept too many; whether as many are kept as should be.
+    fn adjust(&mut self, all: usize) -> bool {
+        let most = self.most.as_mut().map_or(all, |most| (*most.borrow_and_update()).max(1));
+        let wanted = all.saturating_sub(most);
+        self.slots.truncate(wanted);
+        self.slots.len() == wanted
+    }
+
+    async fn changed(&mut self) {
+        let Some(most) = &mut self.most else { return std::future::pending().await };
+        // Who set it is gone: it stays as it is.
+        if most.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 struct Fetcher<J> {
     queue: Arc<dyn Queue>,
     env: Env,
@@ -225,7 +253,8 @@ impl<J: Job> Fetcher<J> {
             self.env.sleep(store_pause(&self.env, self.restarts - 1)).await;
         }
         let mut failures = 0;
-        while let Some(mut slots) = self.free_slots().await {
+        let mut kept = Kept::new(self.options.in_hand.clone());
+        while let Some(mut slots) = self.free_slots(&mut kept).await {
             match self.queue.fetch(J::QUEUE, &self.consumer, slots.num_permits()).await {
                 Ok(deliveries) => {
                     failures = 0;
@@ -240,9 +269,19 @@ impl<J: Job> Fetcher<J> {
         }
     }
 
-    /// Waits for a free slot, and takes the others that are free with it.
-    async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
-        let mut slots = self.slots.clone().acquire_owned().await.ok()?;
+    /// Waits for a free slot, and takes the others that are free with it, but for those that are to be kept.
+    async fn free_slots(&self, kept: &mut Kept) -> Option<OwnedSemaphorePermit> {
+        let mut slots = loop {
+            let is_enough = kept.adjust(self.options.slots());
+            tokio::select! {
+                biased;
+                () = kept.changed() => {}
+                slot = self.slots.clone().acquire_owned() => match slot.ok()? {
+                    slot if is_enough => break slot,
+                    slot => kept.slots.push(slot),
+                }
+            }
+        };
         let more = u32::try_from(self.slots.available_permits().min(FETCH_BATCH - 1)).unwrap_or(0);
         if let Ok(more) = self.slots.clone().try_acquire_many_owned(more) {
             slots.merge(more);

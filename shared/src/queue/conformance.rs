@@ -53,6 +53,7 @@ macro_rules! queue_conformance {
             follow_ups_are_there_once_the_job_is_done
             a_lost_lease_pushes_no_follow_ups
             a_retried_job_comes_back_when_due_and_not_before
+            a_job_that_is_handed_back_by_its_handler_keeps_its_place
             a_crash_is_not_a_retry
             a_dead_job_keeps_its_key_until_it_is_discarded
             a_dead_job_that_is_retried_starts_afresh

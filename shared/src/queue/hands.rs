@@ -132,6 +132,7 @@ fn tell(key: &str, lease: &Lease, end: &Finish, taken: bool) {
         Finish::Retry { after, reason } => info!(queue, key, ?after, reason, "a job will be tried again"),
         Finish::Crashed { after, reason } => warn!(queue, key, ?after, reason, "a job crashed"),
         Finish::Dead { reason } => error!(queue, key, reason, "a job is dead"),
+        Finish::HandBack { reason } => info!(queue, key, reason, "a job keeps its place in the line"),
     }
 }
 

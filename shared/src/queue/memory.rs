@@ -127,6 +127,7 @@ impl Store {
             Finish::Retry { after, .. } => line.delay(id, now.steady.saturating_add(*after), 1),
             Finish::Crashed { after, .. } => line.delay(id, now.steady.saturating_add(*after), 0),
             Finish::Dead { reason } => line.bury(id, reason, now.wall),
+            Finish::HandBack { .. } => line.give_up_turn(id),
         }
         true
     }
@@ -141,6 +142,23 @@ impl Store {
 }
 
 impl Line {
+    /// To the front, behind those that came before it; the delivery not counted.
+    fn give_up_turn(&mut self, id: u64) {
+        self.hand_back(id);
+        // Ids grow in the order of pushing.
+        let place = self.waiting.iter().skip(1).position(|other| *other > id).unwrap_or(self.waiting.len() - 1);
+        self.waiting.pop_front();
+        self.waiting.insert(place, id);
+    }
+
+    /// To the front, the delivery not counted.
+    fn hand_back(&mut self, id: u64) {
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.deliveries = entry.deliveries.saturating_sub(1);
+        }
+        self.wait(id, VecDeque::push_front);
+    }
+
     /// Leases up to `max` jobs; also says when to look again if there are none.
     fn take(
         &mut self,
@@ -313,10 +331,7 @@ impl Queue for Memory {
         let mut store = self.store.lock();
         for lease in leases.iter().rev() {
             let Some((line, id)) = store.held(lease) else { continue };
-            if let Some(entry) = line.jobs.get_mut(&id) {
-                entry.deliveries = entry.deliveries.saturating_sub(1);
-            }
-            line.wait(id, VecDeque::push_front);
+            line.hand_back(id);
         }
         Ok(())
     }

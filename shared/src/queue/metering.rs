@@ -37,6 +37,7 @@ pub(super) fn ended(queue: &'static str, end: &Finish) {
         Finish::Retry { .. } => "retried",
         Finish::Crashed { .. } => "crashed",
         Finish::Dead { .. } => "dead",
+        Finish::HandBack { .. } => "handed_back",
     };
     counter!(ENDS, "queue" => queue, "outcome" => outcome).increment(1);
 }

@@ -22,7 +22,6 @@ mod fetching;
 mod keys;
 mod script;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,7 +32,6 @@ use self::fetching::Fetching;
 use self::script::{CALL_ITEMS, Call};
 use super::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError, QueueOptions};
 use crate::env::{Env, Timestamp};
-use crate::gather::Gather;
 use crate::redis_server::RedisServer;
 
 /// Most bytes of a payload, which should be ids and no more.
@@ -43,21 +41,19 @@ const REASON_BYTES: usize = 4_096;
 /// The longest delay: what is more could not be told in a number of Lua's.
 const DELAY_MS: u64 = 1 << 50;
 
-/// The [`Queue`] on Redis; clones are the same.
-#[derive(Clone)]
+/// The [`Queue`] on Redis.
 pub struct RedisQueue {
     server: RedisServer,
     env: Env,
     options: QueueOptions,
-    fetching: Arc<Fetching>,
-    pushing: Gather<Vec<NewJob>, Result<Vec<Pushed>, String>>,
+    fetching: Fetching,
 }
 
 impl RedisQueue {
     /// The queues of a server. Two of them on one server are the same queues, and should have the same options.
     #[must_use]
     pub fn new(server: RedisServer, env: Env, options: QueueOptions) -> Self {
-        Self { server, env, options, fetching: Arc::default(), pushing: Gather::new(script::CALL_ITEMS) }
+        Self { server, env, options, fetching: Fetching::default() }
     }
 
     async fn ask<T: FromRedisValue>(&self, call: Call) -> Result<T, QueueError> {
@@ -88,33 +84,6 @@ impl RedisQueue {
     }
 }
 
-impl RedisQueue {
-    /// Pushes what several callers bring at the same time. What fails, fails for all; they may push again.
-    async fn push_all(&self, asked: Vec<Vec<NewJob>>) -> Vec<Result<Vec<Pushed>, String>> {
-        let counts: Vec<usize> = asked.iter().map(Vec::len).collect();
-        let start = || {
-            let mut call = Call::new(&script::PUSH);
-            call.number(self.options.max_len);
-            call
-        };
-        let write = |call: &mut Call, job: NewJob| write_job(call, job.queue, job.key, job.payload);
-        let told: Result<Vec<String>, QueueError> = self.ask_each(start, asked.into_iter().flatten(), write).await;
-        let pushed = |word: String| match word.as_str() {
-            "new" => Ok(Pushed::New),
-            "duplicate" => Ok(Pushed::Duplicate),
-            "full" => Ok(Pushed::Full),
-            other => Err(format!("the script answered {other:?}")),
-        };
-        match told {
-            Ok(told) => {
-                let mut told = told.into_iter().map(pushed);
-                counts.into_iter().map(|count| told.by_ref().take(count).collect()).collect()
-            }
-            Err(error) => vec![Err(error.to_string()); counts.len()],
-        }
-    }
-}
-
 #[async_trait]
 impl Queue for RedisQueue {
     fn lease(&self) -> Duration {
@@ -125,15 +94,20 @@ impl Queue for RedisQueue {
         if let Some(sentence) = jobs.iter().find_map(too_large) {
             return Err(QueueError::Store(sentence.into()));
         }
-        let queue = self.clone();
-        let together = move |asked: Vec<Vec<NewJob>>| {
-            let queue = queue.clone();
-            async move { queue.push_all(asked).await }
+        let start = || {
+            let mut call = Call::new(&script::PUSH);
+            call.number(self.options.max_len);
+            call
         };
-        let pushed = self.pushing.ask(jobs, together).await;
-        pushed
-            .unwrap_or_else(|| Err("the call in which this went was given up".into()))
-            .map_err(|e| QueueError::Store(e.into()))
+        let write = |call: &mut Call, job: NewJob| write_job(call, job.queue, job.key, job.payload);
+        let told: Vec<String> = self.ask_each(start, jobs.into_iter(), write).await?;
+        let pushed = |word: &String| match word.as_str() {
+            "new" => Ok(Pushed::New),
+            "duplicate" => Ok(Pushed::Duplicate),
+            "full" => Ok(Pushed::Full),
+            other => Err(QueueError::Store(format!("the script answered {other:?}").into())),
+        };
+        told.iter().map(pushed).collect()
     }
 
     async fn fetch(&self, queue: &'static str, consumer: &str, max: usize) -> Result<Vec<Delivery>, QueueError> {
@@ -246,6 +220,7 @@ fn write_end(call: &mut Call, (lease, end): &(Lease, Finish)) {
         }
         Finish::Retry { after, .. } => drop(call.arg("retry").number(delay_ms(*after))),
         Finish::Crashed { after, .. } => drop(call.arg("crashed").number(delay_ms(*after))),
+        Finish::HandBack { .. } => drop(call.arg("back")),
         Finish::Dead { reason } => drop(call.arg("dead").arg(&reason[..reason.floor_char_boundary(REASON_BYTES)])),
     }
 }

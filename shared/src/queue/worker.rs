@@ -16,6 +16,7 @@ use std::time::Duration;
 use apalis::layers::catch_panic::CatchPanicLayer;
 use apalis::prelude::{Monitor, Task, WorkerBuilder, WorkerBuilderExt as _};
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tower::Service;
 use tracing::Instrument as _;
 
@@ -24,6 +25,9 @@ use super::middleware::Ticket;
 use super::{Delivery, Finish, Job, Queue, metering};
 use crate::env::{Env, Timestamp};
 
+/// How long a handler may take, unless something else is said.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
@@ -31,6 +35,9 @@ pub struct WorkerOptions {
     pub name: String,
     /// Most jobs that run at once. They share one thread: a handler waits, it does not compute.
     pub concurrency: usize,
+    /// How many jobs may be in hand at the moment, of those that may ever be; `None` is all of them. What cannot be begun
+    /// soon is better left in the queue, where its order is kept.
+    pub in_hand: Option<watch::Receiver<usize>>,
     /// Most jobs at hand beyond those that run: fetched, or ended with the store not yet told.
     pub prefetch: usize,
     /// How long a handler may take.
@@ -54,8 +61,9 @@ impl WorkerOptions {
         Self {
             name: name.into(),
             concurrency,
+            in_hand: None,
             prefetch: concurrency / 4 + 1,
-            job_timeout: Duration::from_secs(20),
+            job_timeout: JOB_TIMEOUT,
             drain: Duration::from_secs(25),
             max_deliveries: 5,
             crash_base: Duration::from_secs(1),

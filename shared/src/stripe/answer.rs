@@ -21,6 +21,7 @@ use super::http::{NoReply, Reply};
 use super::intent::{Intent, text};
 use super::session::Session;
 use super::{Answer, ListedRefund, NotRead, Refunded, Refusal};
+use crate::budget::Throttle;
 use crate::decline::{Decline, DeclineClass};
 
 /// Stripe's error object, as far as anything depends on it.
@@ -74,6 +75,14 @@ fn of(heard: &Result<Reply, NoReply>, unreadable: &str, read: fn(&Reply) -> Opti
 /// True when Stripe refused because the PaymentIntent has moved on: reading it tells more than the refusal does.
 pub(super) fn is_past_that(heard: &Result<Reply, NoReply>) -> bool {
     matches!(verdict(heard), Err(No::Refused { code: Some(code), .. }) if code == UNEXPECTED_STATE)
+}
+
+/// What is to be asked less often, if Stripe has refused for that.
+pub(super) fn throttle(heard: &Result<Reply, NoReply>) -> Option<Throttle> {
+    match verdict(heard) {
+        Err(No::Throttled { reason, in_flight, .. }) if heard.is_ok() => Some(Throttle::of(&reason, in_flight)),
+        _ => None,
+    }
 }
 
 /// The answer to a refund.
@@ -186,6 +195,9 @@ fn verdict(heard: &Result<Reply, NoReply>) -> Result<&Reply, No> {
     let reply = match heard {
         Ok(reply) => reply,
         Err(NoReply::Lost(reason)) => return Err(No::Unknown { reason: reason.clone(), replayed: false }),
+        Err(NoReply::OutOfTurn(wait)) => {
+            return Err(No::Throttled { reason: "budget".to_owned(), after: Some(*wait), in_flight: false });
+        }
         Err(NoReply::NotSent(reason)) => {
             return Err(No::Refused { reason: reason.clone(), kind: Refusal::Request, code: None });
         }

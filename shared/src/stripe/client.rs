@@ -17,8 +17,11 @@ use super::http::{Call, ClientError, NoReply, Reply, Transport};
 use super::lists::{ListedEvent, ListedPayment, NotRead, PAGE, Page};
 use super::session;
 use super::{API_VERSION, Answer, Found, NewRefund, Refunded, Refunds, Refusal, StoredRequest, Stripe, answer};
+use crate::budget::{Endpoint, SharedBudget};
 use crate::env::{Env, Timestamp};
 
+/// How long a request that nobody waits for waits for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 /// The most pages that are read of a list: 10,000 PaymentIntents, several minutes of the busiest sale.
 const PAGES_MAX: usize = 100;
 
@@ -27,6 +30,8 @@ const PAGES_MAX: usize = 100;
 pub struct HttpStripe {
     transport: Transport,
     env: Env,
+    /// Whose turn it is; `None` where nobody counts.
+    budget: Option<SharedBudget>,
 }
 
 impl fmt::Debug for HttpStripe {
@@ -43,11 +48,47 @@ impl HttpStripe {
     /// [`ClientError`] when the address or the key cannot be right, or when the key would cross a network in the
     /// clear.
     pub fn new(base: &str, secret_key: &str, timeout: Duration, env: Env) -> Result<Self, ClientError> {
-        Ok(Self { transport: Transport::new(base, secret_key, timeout, env.clone())?, env })
+        Ok(Self { transport: Transport::new(base, secret_key, timeout, env.clone())?, env, budget: None })
+    }
+
+    /// Whatever is asked waits for its turn in this budget, but for [`Stripe::send`]'s first request: whose turn that is
+    /// only its caller knows.
+    #[must_use]
+    pub fn paced(mut self, budget: SharedBudget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// One request, in its turn.
+    pub(super) async fn observed<T>(
+        &self,
+        operation: &'static str,
+        call: Call<'_>,
+        read: impl FnOnce(&Result<Reply, NoReply>) -> (T, Outcome) + Send,
+    ) -> T {
+        let Some(budget) = &self.budget else { return self.sent(operation, call, read).await };
+        let endpoint = Endpoint::of(call.method.as_str(), call.path);
+        let turn = match budget.turn(endpoint, budget.ticket(), TURN_PATIENCE).await {
+            Ok(turn) => turn,
+            Err(wait) => return read(&Err(NoReply::OutOfTurn(wait))).0,
+        };
+        let mut throttle = None;
+        let mut lost = true;
+        let result = self.sent(operation, call, |heard| {
+            (throttle, lost) = (answer::throttle(heard), heard.is_err());
+            read(heard)
+        });
+        let result = result.await;
+        match throttle {
+            Some(throttle) => turn.throttled(throttle).await,
+            None if lost => turn.unheard(),
+            None => turn.answered(),
+        }
+        result
     }
 
     /// One request, measured and logged under the outcome that `read` finds in what came back.
-    pub(super) async fn observed<T>(
+    async fn sent<T>(
         &self,
         operation: &'static str,
         call: Call<'_>,
@@ -84,24 +125,27 @@ impl HttpStripe {
         result
     }
 
-    /// And whether the answer is a stored one.
-    async fn session(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
-        self.observed(operation, call, |heard| {
-            let answer = answer::of_session(heard);
-            let outcome = Outcome::of(&answer);
-            ((answer, heard.as_ref().is_ok_and(|reply| reply.replayed)), outcome)
-        })
-        .await
+    async fn session(&self, operation: &'static str, call: Call<'_>) -> Answer {
+        self.observed(operation, call, session_and_outcome).await.0
     }
 
     async fn intent(&self, operation: &'static str, call: Call<'_>) -> (Answer, bool) {
-        self.observed(operation, call, |heard| {
-            let answer = answer::of_intent(heard);
-            let outcome = Outcome::of(&answer);
-            ((answer, answer::is_past_that(heard)), outcome)
-        })
-        .await
+        self.observed(operation, call, intent_and_outcome).await
     }
+}
+
+/// And whether the answer is a stored one.
+fn session_and_outcome(heard: &Result<Reply, NoReply>) -> ((Answer, bool), Outcome) {
+    let answer = answer::of_session(heard);
+    let outcome = Outcome::of(&answer);
+    ((answer, heard.as_ref().is_ok_and(|reply| reply.replayed)), outcome)
+}
+
+/// And whether the PaymentIntent has moved on.
+fn intent_and_outcome(heard: &Result<Reply, NoReply>) -> ((Answer, bool), Outcome) {
+    let answer = answer::of_intent(heard);
+    let outcome = Outcome::of(&answer);
+    ((answer, answer::is_past_that(heard)), outcome)
 }
 
 #[async_trait]
@@ -117,12 +161,12 @@ impl Stripe for HttpStripe {
         };
         if request.path == session::PATH {
             // What is stored under a key tells how things were: a page that is over must not be shown as open.
-            return match self.session("checkout", call).await {
+            return match self.sent("checkout", call, session_and_outcome).await {
                 (Answer::Hosted { session, .. }, true) => self.retrieve_session(&session).await,
                 (answer, _) => answer,
             };
         }
-        let (answer, past_that) = self.intent("charge", call).await;
+        let (answer, past_that) = self.sent("charge", call, intent_and_outcome).await;
         let Some(confirmed) = confirmed_intent(&request.path) else { return answer };
         match answer {
             refused if past_that => match self.retrieve(confirmed).await {
@@ -181,14 +225,14 @@ impl Stripe for HttpStripe {
 
     async fn retrieve_session(&self, session: &str) -> Answer {
         let path = format!("{}/{session}", session::PATH);
-        self.session("retrieve_session", reading(&path, "expand[]=payment_intent")).await.0
+        self.session("retrieve_session", reading(&path, "expand[]=payment_intent")).await
     }
 
     async fn expire_session(&self, session: &str, key: &str) -> Answer {
         let path = format!("{}/{session}/expire", session::PATH);
         let body = Some("expand[]=payment_intent".to_owned());
         let call = Call { method: Method::POST, body, key: Some(key), ..reading(&path, "") };
-        match self.session("expire_session", call).await.0 {
+        match self.session("expire_session", call).await {
             // It is complete, or has ended before; reading it tells which.
             Answer::Refused { kind: Refusal::Request, .. } => self.retrieve_session(session).await,
             answer => answer,

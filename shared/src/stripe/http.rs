@@ -82,6 +82,8 @@ pub(super) struct Reply {
 pub(super) enum NoReply {
     /// The request, or its answer, was lost on the way; Stripe may have executed it.
     Lost(String),
+    /// It was not this request's turn in time; Stripe has not seen it.
+    OutOfTurn(Duration),
     /// The request cannot be put on the wire, today or ever; Stripe has not seen it.
     NotSent(String),
 }

@@ -38,6 +38,7 @@ pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
         stock: Arc::new(MemoryStock::new(env.clone())),
         queue: Arc::new(Memory::new(env.clone(), shared::queue::QueueOptions::default())),
         rooms: Arc::new(MemoryRooms::default()),
+        budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
         session_secret: vec![7; 32],
         operator_key: None,
         page: Page::of_stripe("pk_test_1".into()),

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use shared::budget::{Budget, Endpoint, Limits};
+use shared::jobs::CreateCharge;
 use shared::ledger::Ledger as _;
 use shared::order::{AttemptState, State};
-use shared::queue::Finish;
+use shared::queue::{Finish, Job as _};
 
 use super::stripe::{Call, Mood, Status};
 use super::world::{World, now};
 use crate::Context;
-use crate::budget::Budget;
 
 #[test]
 fn a_card_that_pays_leaves_a_paid_order_sold_stock_a_ticket_and_a_message() {
@@ -41,14 +43,61 @@ fn a_throttled_charge_waits_with_its_hold_pinned_and_goes_out_with_the_same_key(
         let w = World::new(1);
         let order = w.buy("tok_visa");
         w.stripe.next(Call::Send, Mood::Throttled(reason, after));
-        let Finish::Retry { after: pause, reason: told } = w.charge() else { panic!("not tried again") };
-        assert!(pause >= after.unwrap_or_default() && told == reason, "{pause:?} {told}");
+        let began = w.env.monotonic();
+        let charged = w.deliver(CreateCharge::QUEUE).unwrap();
+        let mut charging = w.handler(&charged);
+        assert!((&mut charging).now_or_never().is_none(), "it waits in hand: its place is kept");
         assert_eq!((w.state(&order), w.counts(), w.stripe.paid(order.order)), (State::Charging, (0, 1, 0), 0));
-        w.pass_secs(30);
+        let end = w.to_the_end(charging);
+        assert!(w.env.monotonic() - began >= after.unwrap_or_default());
+        assert!(w.finish(&charged, end));
         w.work();
         assert_eq!((w.state(&order), w.stripe.paid(order.order)), (State::Paid, 1));
         assert_sent_the_same(&w, 2);
     }
+}
+
+#[test]
+fn a_charge_that_stripe_puts_off_for_longer_than_a_job_may_take_comes_again_then() {
+    let w = World::new(1);
+    let order = w.buy("tok_visa");
+    w.stripe.next(Call::Send, Mood::Throttled("global-rate", Some(Duration::from_secs(60))));
+    let Finish::Retry { after, reason } = w.charge() else { panic!("not tried again") };
+    assert!(after >= Duration::from_secs(60) && reason == "global-rate", "{after:?} {reason}");
+    w.pass_secs(100);
+    w.work();
+    assert_eq!((w.state(&order), w.stripe.paid(order.order)), (State::Paid, 1));
+    assert_sent_the_same(&w, 2);
+}
+
+/// A shop whose budget is this.
+fn limited(capacity: u32, per_second: u32) -> World {
+    let mut w = World::new(capacity);
+    let limits = Limits { endpoint: Some(per_second), total: None };
+    w.ctx = Context { budget: Arc::new(Budget::alone(w.env.clone(), limits)), ..w.ctx.clone() };
+    w.pass_secs(1);
+    w
+}
+
+fn key_of(order: uuid::Uuid) -> String {
+    shared::stripe::idempotency_key(order, 1)
+}
+
+#[test]
+fn who_is_refused_is_charged_before_those_who_came_later() {
+    let w = limited(40, 25);
+    let orders: Vec<_> = (0..40).map(|_| w.buy("tok_visa").order).collect();
+    w.stripe.next(Call::Send, Mood::Throttled("endpoint-rate", None));
+    let deliveries: Vec<_> = (0..40).map(|_| w.deliver(CreateCharge::QUEUE).unwrap()).collect();
+    let together = deliveries.iter().map(|delivery| w.handler(delivery));
+    let ends = w.to_the_end(futures::future::join_all(together).boxed());
+    assert!(ends.iter().all(|end| matches!(end, Finish::Done { .. })), "nobody went back to the queue: {ends:?}");
+    let sent = w.stripe.sent();
+    let firsts: Vec<usize> =
+        orders.iter().map(|order| sent.iter().rposition(|(key, _)| *key == key_of(*order)).unwrap()).collect();
+    assert_eq!(sent.len(), 41, "one refusal");
+    assert!(firsts[0] <= 8, "it went again while its pause was over, before all who came later: place {}", firsts[0]);
+    assert!(firsts[1..].is_sorted(), "the others went in the order of their coming");
 }
 
 fn assert_sent_the_same(w: &World, times: usize) {
@@ -181,24 +230,29 @@ fn a_free_order_skips_stripe_and_goes_the_same_way() {
 }
 
 #[test]
-fn a_used_up_budget_charges_nothing_and_keeps_the_order() {
-    let mut w = World::new(2);
-    w.ctx = Context { budget: Arc::new(Budget::new(w.env.clone(), Some(1))), ..w.ctx.clone() };
-    for _ in 0..100 {
-        // Others have spent the next minute and a half.
-        let _ = now(w.ctx.budget.take(Duration::ZERO));
-        w.pass(Duration::ZERO);
+fn a_used_up_budget_charges_nothing_and_keeps_the_order_and_its_place() {
+    let w = limited(2, 1);
+    let hour = Duration::from_secs(3_600);
+    let budget = w.ctx.budget.clone();
+    // Others stand in line, and nobody lets them go.
+    let others = (0..20).map(|_| budget.turn(Endpoint::CreateIntent, budget.ticket(), hour));
+    let mut others: Vec<_> = others.map(Box::pin).collect();
+    for other in &mut others {
+        // The first one goes at once, and is over.
+        let _ = other.now_or_never();
     }
-    let first = w.buy("tok_visa");
-    let taken = (0..8).map(|_| w.ctx.budget.take(Duration::from_secs(60)));
-    let mut waiting: Vec<_> = taken.map(Box::pin).collect();
-    waiting.iter_mut().for_each(|turn| assert!(futures::FutureExt::now_or_never(turn).is_none()));
-    let Finish::Retry { reason, .. } = w.charge() else { panic!("not put off") };
+    let (first, second) = (w.buy("tok_visa"), w.buy("tok_visa"));
+    let Finish::HandBack { reason } = w.charge() else { panic!("not put off") };
     assert!(reason.contains("budget"));
-    assert_eq!((w.state(&first), w.counts(), w.stripe.sent().len()), (State::Charging, (1, 1, 0), 0));
-    w.pass_secs(60);
+    assert_eq!((w.state(&first), w.counts(), w.stripe.sent().len()), (State::Charging, (0, 2, 0), 0));
+    drop(others);
+    let again = w.deliver(CreateCharge::QUEUE).unwrap();
+    assert!(again.key.starts_with(&first.order.to_string()), "it is in front of those that came later");
+    assert_eq!((again.deliveries, again.retries), (1, 0));
+    let end = w.to_the_end(w.handler(&again));
+    w.finish(&again, end);
     w.work();
-    assert_eq!((w.state(&first), w.stripe.paid(first.order)), (State::Paid, 1));
+    assert_eq!((w.state(&first), w.state(&second)), (State::Paid, State::Paid));
 }
 
 #[test]

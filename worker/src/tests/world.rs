@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use shared::budget::{Budget, Limits};
 use shared::env::{Env, Seeded};
 use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::book::Terms;
@@ -28,7 +29,6 @@ use uuid::Uuid;
 use super::faults::{Faults, Flaky, FlakyQueue};
 use super::stripe::SmallStripe;
 use crate::authentication::authentication;
-use crate::budget::Budget;
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
 use crate::webhook::webhook;
@@ -92,7 +92,7 @@ impl World {
             queue: queue.clone(),
             rooms: Arc::new(Flaky { inner: rooms.clone(), faults: faults.clone() }),
             stripe: stripe.clone(),
-            budget: Arc::new(Budget::new(env.clone(), None)),
+            budget: Arc::new(Budget::alone(env.clone(), Limits::default())),
             patience: Patience::default(),
         };
         let subscription = Mutex::new(now(rooms.subscribe()).unwrap());
@@ -177,9 +177,19 @@ impl World {
         now(self.queue.store().finish(&[(delivery.lease.clone(), end)])).unwrap()[0]
     }
 
+    /// Runs something to its end. Where it waits for a time, that time passes.
+    pub(super) fn to_the_end<T>(&self, mut work: BoxFuture<'_, T>) -> T {
+        loop {
+            if let Some(end) = (&mut work).now_or_never() {
+                return end;
+            }
+            self.pass(self.seeded.next_wake().expect("it waits for nothing that comes by itself"));
+        }
+    }
+
     fn step(&self, queue: &'static str) -> Finish {
         let delivery = self.deliver(queue).expect("no job can be delivered");
-        let end = now(self.handler(&delivery));
+        let end = self.to_the_end(self.handler(&delivery));
         assert!(self.finish(&delivery, end.clone()));
         end
     }
@@ -214,7 +224,7 @@ impl World {
     /// Works off whatever can be delivered now.
     pub(super) fn work(&self) {
         while let Some(delivery) = QUEUES.into_iter().find_map(|queue| self.deliver(queue)) {
-            let end = now(self.handler(&delivery));
+            let end = self.to_the_end(self.handler(&delivery));
             self.finish(&delivery, end);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{DELAY, Finish, HERE, LONG, Pushed, QueueOptions, SHORT, Subject, THERE, dead, job, keys};
+use crate::queue::Gauges;
 
 /// Not later, and not within the same call.
 pub async fn an_ended_job_cannot_be_ended_again(make: impl AsyncFn(QueueOptions) -> Subject) {
@@ -60,6 +61,25 @@ pub async fn a_retried_job_comes_back_when_due_and_not_before(make: impl AsyncFn
     assert_eq!((second.key.as_str(), second.deliveries, second.retries, second.crashes()), ("a", 2, 1, 0));
     assert_eq!((second.payload, second.pushed_at), (first.payload, first.pushed_at));
     assert_ne!(second.lease, first.lease);
+}
+
+/// Whoever had to wait too long for what all wait for keeps its place, whenever it says so.
+pub async fn a_job_that_is_handed_back_by_its_handler_keeps_its_place(make: impl AsyncFn(QueueOptions) -> Subject) {
+    let store = make(LONG).await;
+    store.push(&["a", "b", "c", "d"]).await;
+    let taken = store.fetch(3).await;
+    let back = || Finish::HandBack { reason: "nothing is left".to_owned() };
+    for place in [1, 0, 2] {
+        assert!(store.finish(&taken[place], back()).await);
+        assert!(!store.finish(&taken[place], back()).await, "it is not in hand any more");
+    }
+    let again = store.fetch(9).await;
+    assert_eq!(keys(&again), ["a", "b", "c", "d"]);
+    for delivery in &again {
+        assert_eq!((delivery.deliveries, delivery.retries, delivery.crashes()), (1, 0, 0));
+        assert!(store.finish(delivery, Finish::done()).await);
+    }
+    assert_eq!(store.queue.gauges(HERE).await.unwrap(), Gauges::default());
 }
 
 /// Only what nobody asked for counts against a job.

@@ -6,6 +6,7 @@
 --          'done', n, then n times: number of the follow-up's queue, key, payload
 --          'retry' or 'crashed', ms until it is due
 --          'dead', reason
+--          'back'
 -- reply  for each end: 1; 0 when the lease was lost; or the text of the error that keeps this one from ending
 
 -- States of the server that pass: the whole call fails, and is made again.
@@ -33,9 +34,10 @@ local function read_end()
     end
   elseif e.kind == 'retry' or e.kind == 'crashed' then
     e.due = now + number()
-  else
-    assert(e.kind == 'dead')
+  elseif e.kind == 'dead' then
     e.reason = argument()
+  else
+    assert(e.kind == 'back')
   end
   return e
 end
@@ -53,11 +55,34 @@ local function follow(e, key)
   return again
 end
 
+-- To the front of the line, behind those of the front that came before it. The entry stays pending, owned by nobody.
+local function hand_back(q, job)
+  redis.call('HINCRBY', q.jobs, job.key, 1)
+  redis.call('XCLAIM', q.line, GROUP, HANDED_BACK, 0, job.entry, 'JUSTID')
+  local function parts(entry)
+    local ms, number = string.match(entry, '^(%d+)-(%d+)$')
+    return tonumber(ms), tonumber(number)
+  end
+  local ms, number = parts(job.entry)
+  for _, other in ipairs(redis.call('LRANGE', q.front, 0, -1)) do
+    local other_ms, other_number = parts(other)
+    if other_ms > ms or (other_ms == ms and other_number > number) then
+      redis.call('LINSERT', q.front, 'BEFORE', other, job.entry)
+      return
+    end
+  end
+  redis.call('RPUSH', q.front, job.entry)
+end
+
 local function finish(e)
   local q = e.queue
   local entry = is_held(q, e) and redis.call('XRANGE', q.line, e.entry, e.entry)[1]
   if not entry then return 0 end
   local job = job_of(entry)
+  if e.kind == 'back' then
+    hand_back(q, job)
+    return 1
+  end
   local key_is_free = false
   if e.kind == 'done' then
     key_is_free = not follow(e, job.key)

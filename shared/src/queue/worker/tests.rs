@@ -135,7 +135,7 @@ async fn a_job_that_panics_dies_after_its_last_crash_while_others_go_on() {
             }
             Finish::Done { .. } => done += 1,
             Finish::Dead { .. } => break,
-            Finish::Retry { .. } => unreachable!(),
+            Finish::Retry { .. } | Finish::HandBack { .. } => unreachable!(),
         }
     }
     assert_eq!((crashed, done), (2, 19));
