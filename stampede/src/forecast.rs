@@ -146,7 +146,9 @@ fn words(data: &Value) -> String {
         let [second, minute, under_way, workers] = cells;
         let _ = writeln!(text, "{second:>10} {minute:>10} {length:>12} {under_way:>18} {workers:>8}");
     }
-    text.push_str("More workers than these change nothing; one more than is enough may die without notice.\n");
+    text.push_str(
+        "More workers than these make no sale shorter; with one more than these, one may die and nobody notices.\n",
+    );
     text
 }
 
