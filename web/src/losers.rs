@@ -1,8 +1,8 @@
 //! Who comes too late is told so from memory.
 //!
 //! When something of a sale is gone, nearly everybody who still comes is refused. What is gone is then kept here, asked of
-//! the stock [several times](LOOK_EVERY) within the [time](STALE_AFTER) that a refusal may be behind, and neither the
-//! stock nor the ledger is asked for each of them.
+//! the stock several times within the quarter of a second that a refusal may be behind, and neither the stock nor the
+//! ledger is asked for each of them.
 //!
 //! Whoever bought must not be refused when they ask again with the same order, whichever process took it. So every hold
 //! that the stock knows, and every order that the ledger has, is kept here as well; whose id is among them goes the long
