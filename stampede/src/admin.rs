@@ -122,6 +122,7 @@ impl Desk {
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;
+            shop.losers.doubt();
         }
         Ok(reply)
     }

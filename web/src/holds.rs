@@ -59,7 +59,10 @@ pub async fn create(
 /// Gives a hold up; its stock is back at once.
 pub async fn remove(State(app): State<App>, customer: Customer, Path(hold): Path<Uuid>) -> Result<StatusCode, Problem> {
     match app.stock.free(hold, customer.id).await? {
-        Freed::Yes => Ok(StatusCode::NO_CONTENT),
+        Freed::Yes => {
+            app.losers.doubt();
+            Ok(StatusCode::NO_CONTENT)
+        }
         Freed::Gone => Err(Problem::not_found()),
         Freed::Pinned => Err(Problem::conflict("order_in_progress", "These tickets are being paid for.")),
     }

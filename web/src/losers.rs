@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use shared::env::Env;
 use shared::ledger::Ledger;
 use shared::sale::Item;
@@ -32,6 +33,8 @@ pub struct Losers {
     sales: DashMap<String, Gone>,
     /// Told when a sale is to be looked at that was not before.
     new: Notify,
+    /// What was asked for before this counts no longer.
+    doubted_at: Mutex<Duration>,
 }
 
 /// Times are those of the monotonic clock.
@@ -52,7 +55,7 @@ impl Losers {
     /// Nothing is gone.
     #[must_use]
     pub fn new(env: Env) -> Self {
-        Self { env, sales: DashMap::new(), new: Notify::new() }
+        Self { env, sales: DashMap::new(), new: Notify::new(), doubted_at: Mutex::default() }
     }
 
     /// The tier for which whoever comes with this order or hold is too late, if that is known.
@@ -79,6 +82,12 @@ impl Losers {
         let (mark, tiers, ids) = (String::new(), HashSet::new(), HashSet::new());
         self.sales.insert(sale.to_owned(), Gone { mark, tiers, ids, has_orders: false, since: None, refused_at: now });
         self.new.notify_one();
+    }
+
+    /// This process has made something free: nobody is refused before it was looked again.
+    pub fn doubt(&self) {
+        *self.doubted_at.lock() = self.env.monotonic();
+        self.sales.iter_mut().for_each(|mut gone| gone.since = None);
     }
 
     /// Nobody was refused lately.
@@ -126,7 +135,8 @@ impl Losers {
             gone.has_orders = gone.ids.len() <= MOST_REMEMBERED;
             gone.mark = told.mark;
             gone.tiers = told.tiers.into_iter().collect();
-            gone.since = gone.has_orders.then_some(asked_at);
+            let is_new = asked_at >= *self.doubted_at.lock();
+            gone.since = (gone.has_orders && is_new).then_some(asked_at);
         }
     }
 }
@@ -201,7 +211,7 @@ mod tests {
         door.losers.refused("demo");
         door.look();
         assert_eq!(now(door.stock.free(Uuid::from_u128(1), Uuid::from_u128(1))).unwrap(), Freed::Yes);
-        assert!(door.refuses("std", 2), "it is not known here yet");
+        assert!(door.refuses("std", 2), "if another process did that, it is not known here yet");
         door.seeded.advance(Duration::from_millis(251));
         assert!(!door.refuses("std", 2), "what is this old refuses nobody");
         door.look();
@@ -210,6 +220,19 @@ mod tests {
         door.look();
         assert!(door.refuses("std", 2));
         assert!(!door.refuses("std", 3), "taken elsewhere meanwhile, and asked again here");
+    }
+
+    #[test]
+    fn what_this_process_makes_free_is_there_for_the_next_one() {
+        let door = Door::selling(1);
+        door.take(1);
+        door.losers.refused("demo");
+        door.look();
+        assert!(door.refuses("std", 2));
+        door.losers.doubt();
+        assert!(!door.refuses("std", 2));
+        door.look();
+        assert!(door.refuses("std", 2), "nothing was free");
     }
 
     #[test]
