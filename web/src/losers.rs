@@ -6,7 +6,8 @@
 //!
 //! Whoever bought must not be refused when they ask again with the same order, whichever process took it. So every hold
 //! that the stock knows, and every order that the ledger has, is kept here as well; whose id is among them goes the long
-//! way. A mark tells whether a hold was taken since: then the holds are read again.
+//! way. A mark tells whether a hold was taken since: then the holds are read again, and nobody is refused before the next
+//! look finds nothing new. For a moment a repeated call may take what it gives back when the ledger knows its order.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// What is gone is asked for this often.
-pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What was heard longer ago refuses nobody.
 const STALE_AFTER: Duration = Duration::from_millis(250);
 /// A sale for which nobody was refused in this time is looked at no longer.
@@ -131,12 +132,13 @@ impl Losers {
             }
         };
         if let Some(mut gone) = self.sales.get_mut(sale) {
+            let stands_still = told.holds.is_none();
             gone.ids.extend(told.holds.into_iter().flatten().chain(orders));
             gone.has_orders = gone.ids.len() <= MOST_REMEMBERED;
             gone.mark = told.mark;
             gone.tiers = told.tiers.into_iter().collect();
             let is_new = asked_at >= *self.doubted_at.lock();
-            gone.since = (gone.has_orders && is_new).then_some(asked_at);
+            gone.since = (gone.has_orders && is_new && stands_still).then_some(asked_at);
         }
     }
 }
@@ -185,6 +187,11 @@ mod tests {
             now(self.losers.look(&self.stock, &self.ledger));
         }
 
+        fn look_twice(&self) {
+            self.look();
+            self.look();
+        }
+
         fn refuses(&self, tier: &str, id: u128) -> bool {
             let items = [Item { tier: tier.into(), quantity: 1 }];
             self.losers.refuses("demo", &items, Uuid::from_u128(id)).is_some()
@@ -199,6 +206,8 @@ mod tests {
         door.losers.refused("demo");
         assert!(!door.refuses("std", 2), "nobody has answered yet");
         door.look();
+        assert!(!door.refuses("std", 2), "what was taken a moment ago may come back");
+        door.look();
         assert!(door.refuses("std", 2));
         assert!(!door.refuses("vip", 2), "of that there is some");
         assert!(!door.refuses("std", 1), "who has the unit and asks again is answered in full");
@@ -209,7 +218,7 @@ mod tests {
         let door = Door::selling(1);
         door.take(1);
         door.losers.refused("demo");
-        door.look();
+        door.look_twice();
         assert_eq!(now(door.stock.free(Uuid::from_u128(1), Uuid::from_u128(1))).unwrap(), Freed::Yes);
         assert!(door.refuses("std", 2), "if another process did that, it is not known here yet");
         door.seeded.advance(Duration::from_millis(251));
@@ -217,7 +226,7 @@ mod tests {
         door.look();
         assert!(!door.refuses("std", 2), "a unit is free");
         assert!(matches!(door.take(3), Reserved::Yes { .. }));
-        door.look();
+        door.look_twice();
         assert!(door.refuses("std", 2));
         assert!(!door.refuses("std", 3), "taken elsewhere meanwhile, and asked again here");
     }
@@ -227,7 +236,7 @@ mod tests {
         let door = Door::selling(1);
         door.take(1);
         door.losers.refused("demo");
-        door.look();
+        door.look_twice();
         assert!(door.refuses("std", 2));
         door.losers.doubt();
         assert!(!door.refuses("std", 2));
