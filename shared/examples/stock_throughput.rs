@@ -68,6 +68,7 @@ fn image(sale: &str, capacity: u32, limit: Option<u32>) -> Result<Image, Box<dyn
         tiers: vec![tier],
         pins: Vec::new(),
         bought: Vec::new(),
+        sold: Vec::new(),
     })
 }
 

@@ -40,6 +40,9 @@ pub use records::{
     RefundWhat, Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
 };
 
+/// How long before the last payment of a sale another one counts as recent, for an [`Image`].
+pub const LATELY: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// The ledger could not do its work: it is unreachable, full or broken. What became of a write is then unknown,
 /// unless said otherwise; read before answering.
 #[derive(Clone, Debug, thiserror::Error)]

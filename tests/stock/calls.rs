@@ -281,6 +281,7 @@ fn image(
         tiers: tiers.iter().map(tier).collect(),
         pins: pins.iter().map(pin).collect(),
         bought: bought.collect(),
+        sold: Vec::new(),
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn image(epoch: u64, capacity: u32, limit: Option<u32>) -> Image {
         tiers: vec![tier],
         pins: vec![],
         bought: vec![],
+        sold: Vec::new(),
     }
 }
 

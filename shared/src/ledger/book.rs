@@ -17,7 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::records::{AuditEntry, Image, ImagePin, ImageTier, OutboxEntry, Refund, SaleCounters};
-use super::{Control, Controlled, counts_against_capacity};
+use super::{Control, Controlled, LATELY, counts_against_capacity};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 use crate::order::state::StockEffect;
@@ -230,11 +230,22 @@ impl Book {
         for order in orders {
             image.add(order);
         }
+        image.sold = self.sold_lately(slug);
         for tier in &mut image.tiers {
             tier.returned = page.returned.get(&tier.id).copied().unwrap_or(0);
             tier.sold = tier.sold.saturating_sub(tier.returned);
         }
         Some(image)
+    }
+
+    /// The orders of a sale that were paid last.
+    fn sold_lately(&self, slug: &str) -> Vec<ImagePin> {
+        let sold = |order: &&Order| order.sale == slug && order.state.stock() == StockEffect::Sold;
+        let last = self.orders.values().filter(sold).map(|order| order.updated_at).max();
+        let lately = |order: &&Order| last.is_some_and(|last| order.updated_at >= last.minus(LATELY));
+        let mut sold: Vec<ImagePin> = self.orders.values().filter(sold).filter(lately).map(ImagePin::of).collect();
+        sold.sort_by_key(|one| one.order);
+        sold
     }
 
     fn audit(&mut self, at: Moment<'_>, order: &Order, line: Line<'_>) {
@@ -330,6 +341,7 @@ impl Image {
                 .collect(),
             pins: Vec::new(),
             bought: Vec::new(),
+            sold: Vec::new(),
         }
     }
 
@@ -337,13 +349,7 @@ impl Image {
     pub fn add(&mut self, order: &Order) {
         match order.state.stock() {
             StockEffect::Released => {}
-            StockEffect::Pinned => self.pins.push(ImagePin {
-                order: order.id,
-                hold: order.hold,
-                customer: order.customer,
-                version: order.version,
-                items: order.items.clone(),
-            }),
+            StockEffect::Pinned => self.pins.push(ImagePin::of(order)),
             StockEffect::Sold => {
                 for item in &order.items {
                     if let Some(tier) = self.tiers.iter_mut().find(|tier| tier.id == item.tier) {
@@ -355,6 +361,18 @@ impl Image {
             }
         }
         debug_assert_eq!(counts_against_capacity(order.state), order.state.stock() != StockEffect::Released);
+    }
+}
+
+impl ImagePin {
+    fn of(order: &Order) -> Self {
+        Self {
+            order: order.id,
+            hold: order.hold,
+            customer: order.customer,
+            version: order.version,
+            items: order.items.clone(),
+        }
     }
 }
 

@@ -322,6 +322,9 @@ pub struct Image {
     pub pins: Vec<ImagePin>,
     /// Units per customer in paid orders, for the limits.
     pub bought: Vec<(Uuid, Item)>,
+    /// Orders that were paid last, in the order of their ids: within [`LATELY`](crate::ledger::LATELY) of the last one.
+    /// Whoever asks again for one of these must not take its units once more, not even for a moment.
+    pub sold: Vec<ImagePin>,
 }
 
 /// One tier of an [`Image`].

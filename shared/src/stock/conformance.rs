@@ -104,6 +104,7 @@ fn image(tiers: &[(&str, u32, Option<u32>)]) -> Image {
         tiers: tiers.iter().map(tier).collect(),
         pins: vec![],
         bought: vec![],
+        sold: Vec::new(),
     }
 }
 

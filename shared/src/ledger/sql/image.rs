@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 use uuid::Uuid;
 
 use super::entities::{order_items, orders, sales, tiers};
 use super::failure::Failure;
 use super::{read, rows, statements};
-use crate::ledger::{Image, ImagePin};
+use crate::env::Timestamp;
+use crate::ledger::{Image, ImagePin, LATELY};
 use crate::sale::{Item, PricedItem};
 
 /// Reads it. The connection is inside a transaction that shows one state of the ledger to all its statements, or
@@ -35,7 +36,19 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Optio
         tier.sold = tier.sold.saturating_sub(tier.returned);
     }
     image.bought = bought(db, slug).await?;
-    image.pins = pins(db, slug).await?;
+    let of_sale = || orders::Entity::find().filter(orders::Column::Sale.eq(slug)).order_by_asc(orders::Column::Id);
+    image.pins = pins(db, of_sale().filter(Expr::cust(read::OPEN))).await?;
+    let last = orders::Entity::find()
+        .filter(orders::Column::Sale.eq(slug))
+        .filter(Expr::cust(read::PAID))
+        .order_by_desc(orders::Column::UpdatedAt)
+        .one(db)
+        .await?;
+    if let Some(last) = last {
+        let since = Timestamp(last.updated_at).minus(LATELY);
+        let lately = of_sale().filter(Expr::cust(read::PAID)).filter(orders::Column::UpdatedAt.gte(since.0));
+        image.sold = pins(db, lately).await?;
+    }
     Ok(Some(image))
 }
 
@@ -53,13 +66,9 @@ async fn bought<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Vec<(Uuid, Ite
     found.into_iter().map(one).collect()
 }
 
-/// Orders that have stock but are not paid, in the order of their ids.
-async fn pins<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Vec<ImagePin>, Failure> {
-    let open = orders::Entity::find()
-        .filter(orders::Column::Sale.eq(slug))
-        .filter(Expr::cust(read::OPEN))
-        .order_by_asc(orders::Column::Id);
-    let open = open.all(db).await?;
+/// What some orders have of the stock.
+async fn pins<C: ConnectionTrait>(db: &C, select: Select<orders::Entity>) -> Result<Vec<ImagePin>, Failure> {
+    let open = select.all(db).await?;
     let mut items: HashMap<Uuid, Vec<PricedItem>> = HashMap::new();
     for part in open.chunks(1_024) {
         let of_these = order_items::Column::OrderId.is_in(statements::padded(part.iter().map(|o| o.id).collect()));

@@ -27,7 +27,7 @@ pub(super) const OPEN: &str = "state NOT IN ('paid', 'expired', 'canceled')";
 const UNHANDLED: &str = "NOT handled";
 const OPEN_REFUND: &str = "state IN ('owed', 'pending')";
 const RETURNED: &str = "returned > 0";
-const PAID: &str = "state = 'paid'";
+pub(super) const PAID: &str = "state = 'paid'";
 
 /// Orders by id, locked for their transaction if asked (where the database locks rows), in the order of their ids.
 pub(super) async fn orders<C: ConnectionTrait>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {

@@ -326,6 +326,20 @@ impl State {
             }
             self.show(now, hold, version, effect, until);
         }
+        for sold in image.sold {
+            let hold = Hold {
+                id: sold.hold,
+                sale: image.sale.clone(),
+                customer: sold.customer,
+                items: sold.items,
+                currency: image.currency,
+                epoch: image.epoch,
+                think_ms: 0,
+                order: Some(sold.order),
+            };
+            let until = now + remembered_for(StockEffect::Sold);
+            self.show(now, hold, sold.version, StockEffect::Sold, until);
+        }
     }
 
     /// Enters a hold whose units are where its order's state wants them.

@@ -3,6 +3,8 @@
 //! A call that fails may have failed because of one of those in it. Each of them then asks alone, which is safe, since
 //! every one of these calls is; so a broken one keeps nobody else.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 
 use super::reply::Reply;
@@ -18,10 +20,10 @@ impl RedisStock {
             async move { by_sale(reserves, |one| &one.sale, |some| stock.reserve_all(some)).await }
         };
         let reserved = self.reserving.ask(reserve.clone(), together).await.unwrap_or_else(|| Err(no_answer()))?;
-        // Its owner has not heard of the hold yet; if this fails, the call is repeated and comes here again. One that is
-        // pinned is found by its order, which names the sale.
-        if let (Reserved::Yes { hold, .. }, None) = (&reserved, reserve.order) {
-            self.touch(hold.customer, &hold.sale, reserve.think).await?;
+        // Its owner has not heard of the hold yet; if this fails, the call is repeated and comes here again.
+        if let Reserved::Yes { hold, .. } = &reserved {
+            let thinks = if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
+            self.touch(hold.customer, &hold.sale, thinks).await?;
         }
         Ok(reserved)
     }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::call::Call;
-use super::{RedisStock, json, keys, text, units_of};
-use crate::ledger::Image;
-use crate::stock::StockError;
+use super::{RedisStock, json, keys, millis, text, units_of};
+use crate::ledger::{Image, ImagePin};
+use crate::order::state::StockEffect;
+use crate::stock::{StockError, remembered_for};
 
 /// Pins that one call writes: a few milliseconds of the server's time.
 const PINS_PER_CALL: usize = 500;
@@ -39,8 +40,15 @@ impl RedisStock {
             let call = self.rebuild_call(&self.scripts.rebuild_pins, &image.sale).await?;
             let mut call = call.arg(&token).arg(image.currency.as_str());
             for pin in pins {
-                call = call.arg(text(pin.hold)).arg(text(pin.customer)).arg(text(pin.order)).arg(pin.version.max(0));
-                call = call.arg(units_of(&pin.items)).arg(json(&pin.items)?);
+                call = with_pin(call, pin)?;
+            }
+            goes_on(call, "go_on", &image.sale).await?;
+        }
+        for sold in image.sold.chunks(PINS_PER_CALL) {
+            let call = self.rebuild_call(&self.scripts.rebuild_sold, &image.sale).await?;
+            let mut call = call.arg(&token).arg(image.currency.as_str()).arg(millis(remembered_for(StockEffect::Sold)));
+            for one in sold {
+                call = with_pin(call, one)?;
             }
             goes_on(call, "go_on", &image.sale).await?;
         }
@@ -70,6 +78,11 @@ impl RedisStock {
             _ => Err(reply.nonsense()),
         }
     }
+}
+
+fn with_pin<'a>(call: Call<'a>, pin: &ImagePin) -> Result<Call<'a>, StockError> {
+    let call = call.arg(text(pin.hold)).arg(text(pin.customer)).arg(text(pin.order)).arg(pin.version.max(0));
+    Ok(call.arg(units_of(&pin.items)).arg(json(&pin.items)?))
 }
 
 async fn goes_on(call: Call<'_>, expected: &str, sale: &str) -> Result<(), StockError> {

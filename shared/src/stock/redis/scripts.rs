@@ -52,6 +52,7 @@ pub(super) struct Scripts {
     pub(super) rebuild_start: Script,
     pub(super) rebuild_pins: Script,
     pub(super) rebuild_bought: Script,
+    pub(super) rebuild_sold: Script,
     pub(super) rebuild_finish: Script,
     pub(super) touch: Script,
 }
@@ -79,6 +80,7 @@ impl Scripts {
             rebuild_start: of_rebuild(include_str!("lua/rebuild_start.lua")),
             rebuild_pins: of_rebuild(include_str!("lua/rebuild_pins.lua")),
             rebuild_bought: of_rebuild(include_str!("lua/rebuild_bought.lua")),
+            rebuild_sold: of_rebuild(include_str!("lua/rebuild_sold.lua")),
             rebuild_finish: of_rebuild(include_str!("lua/rebuild_finish.lua")),
             touch: Script::new(&[clock, include_str!("lua/touch.lua")].concat()),
         }
