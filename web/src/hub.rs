@@ -155,10 +155,13 @@ impl Hub {
         self.rooms.remove_if(&customer, |_, room| room.connections.is_empty());
     }
 
-    /// Delivers a message to its room, if anybody of it is here.
+    /// Delivers a message to its room, if anybody of it is here. What is older than the room was told already, as may
+    /// happen to two messages that are on their way at once, says nothing to anybody.
     pub fn deliver(&self, envelope: &Envelope) {
         let Some(mut room) = self.rooms.get_mut(&envelope.room) else { return };
-        room.note(envelope.room, &envelope.frame);
+        if !room.note(envelope.room, &envelope.frame) {
+            return;
+        }
         let frame = Utf8Bytes::from(&*envelope.frame);
         room.send(&frame);
     }
@@ -276,21 +279,25 @@ impl Room {
         }
     }
 
-    /// Keeps what is known of orders true; one that another process accepted is heard of here first.
-    fn note(&mut self, customer: Uuid, frame: &str) {
-        let Ok(Glance { order: Some(seen) }) = serde_json::from_str(frame) else { return };
+    /// Keeps what is known of orders true; one that another process accepted is heard of here first. Whether it is not
+    /// older than what is known.
+    fn note(&mut self, customer: Uuid, frame: &str) -> bool {
+        let Ok(Glance { order: Some(seen) }) = serde_json::from_str(frame) else { return true };
         // A state that is only displayed, as `refunded`, is one of a paid order.
         let state = seen.state.parse::<State>().unwrap_or(State::Paid);
         let queue_number = seen.queue_number.filter(|_| state.is_in_queue());
         let settled = state.is_final() && seen.refunding == 0;
-        self.remember(seen.id, Known { customer, sale: seen.sale, queue_number, version: seen.version, settled });
+        self.remember(seen.id, Known { customer, sale: seen.sale, queue_number, version: seen.version, settled })
     }
 
-    fn remember(&mut self, order: Uuid, known: Known) {
+    /// Whether it was news, or at least not older than what was known.
+    fn remember(&mut self, order: Uuid, known: Known) -> bool {
         let is_older = |before: &Known| Guard::ToldVersion.refuses(before.version > known.version);
-        if !self.orders.get(&order).is_some_and(is_older) {
+        let keeps_up = !self.orders.get(&order).is_some_and(is_older);
+        if keeps_up {
             self.orders.insert(order, known);
         }
+        keeps_up
     }
 
     /// Sends to every connection; one whose buffer is full is dropped, and recovers by a snapshot.

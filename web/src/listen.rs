@@ -43,6 +43,10 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Serves until told to stop; then requests that are under way are finished.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    accept(listener, router, shutdown, HEAD_WITHIN).await;
+}
+
+async fn accept(listener: TcpListener, router: Router, shutdown: CancellationToken, head_within: Duration) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -52,7 +56,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(connection(stream, peer, router.clone(), shutdown.clone()));
+                connections.spawn(connection(stream, peer, router.clone(), shutdown.clone(), head_within));
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -72,7 +76,13 @@ fn is_the_clients(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: CancellationToken,
+    head_within: Duration,
+) {
     // A small frame should not wait for the acknowledgement of the one before (Nagle's algorithm, RFC 896).
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
@@ -83,7 +93,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
         router.clone().oneshot(request)
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(BUFFER_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(head_within).max_buf_size(BUFFER_BYTES);
     let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let served = tokio::select! {
         served = serving.as_mut() => served,
@@ -94,5 +104,34 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended in disorder");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_never_ends_is_closed_and_one_that_does_is_answered() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(accept(listener, router, shutdown.clone(), Duration::from_millis(200)));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: slow\r\nX-").await.unwrap();
+        let mut heard = Vec::new();
+        slow.read_to_end(&mut heard).await.unwrap();
+        assert!(!String::from_utf8_lossy(&heard).contains("200 OK"), "closed, and not answered");
+        let mut quick = TcpStream::connect(address).await.unwrap();
+        quick.write_all(b"GET / HTTP/1.1\r\nHost: quick\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut heard = String::new();
+        quick.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.starts_with("HTTP/1.1 200 OK") && heard.ends_with("here"), "{heard}");
+        shutdown.cancel();
+        serving.await.unwrap();
     }
 }

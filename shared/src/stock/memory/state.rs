@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::shelves::{SaleStock, Shelf};
 use crate::guards::Guard;
-use crate::ledger::Image;
+use crate::ledger::{Image, ImagePin};
 use crate::order::state::StockEffect;
 use crate::sale::PricedItem;
 use crate::stock::{
@@ -307,17 +307,18 @@ impl State {
             sale.count(customer, &item.tier, i64::from(item.quantity));
         }
         self.sales.insert(image.sale.clone(), sale);
-        for pin in image.pins {
-            let hold = Hold {
-                id: pin.hold,
-                sale: image.sale.clone(),
-                customer: pin.customer,
-                items: pin.items,
-                currency: image.currency,
-                epoch: image.epoch,
-                think_ms: 0,
-                order: Some(pin.order),
-            };
+        let hold_of = |pin: &ImagePin| Hold {
+            id: pin.hold,
+            sale: image.sale.clone(),
+            customer: pin.customer,
+            items: pin.items.clone(),
+            currency: image.currency,
+            epoch: image.epoch,
+            think_ms: 0,
+            order: Some(pin.order),
+        };
+        for pin in &image.pins {
+            let hold = hold_of(pin);
             // What was settled since the image was read stands.
             let later = old.get(&pin.hold).filter(|old| old.hold.order == hold.order && old.version > pin.version);
             let (effect, version, until) = later.map_or((StockEffect::Pinned, pin.version, now), Record::settled);
@@ -326,19 +327,9 @@ impl State {
             }
             self.show(now, hold, version, effect, until);
         }
-        for sold in image.sold {
-            let hold = Hold {
-                id: sold.hold,
-                sale: image.sale.clone(),
-                customer: sold.customer,
-                items: sold.items,
-                currency: image.currency,
-                epoch: image.epoch,
-                think_ms: 0,
-                order: Some(sold.order),
-            };
+        for sold in &image.sold {
             let until = now + remembered_for(StockEffect::Sold);
-            self.show(now, hold, sold.version, StockEffect::Sold, until);
+            self.show(now, hold_of(sold), sold.version, StockEffect::Sold, until);
         }
     }
 

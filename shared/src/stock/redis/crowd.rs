@@ -3,6 +3,7 @@
 //! A call that fails may have failed because of one of those in it. Each of them then asks alone, which is safe, since
 //! every one of these calls is; so a broken one keeps nobody else.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -101,21 +102,13 @@ async fn by_sale<Q, A, Fut: Future<Output = Vec<A>>>(
     sale_of: impl Fn(&Q) -> &str,
     ask: impl Fn(Vec<Q>) -> Fut,
 ) -> Vec<A> {
-    let mut places: Vec<usize> = (0..all.len()).collect();
-    places.sort_by_key(|place| sale_of(&all[*place]).to_owned());
-    let mut groups: Vec<(Vec<usize>, Vec<Q>)> = Vec::new();
-    let mut all: Vec<Option<Q>> = all.into_iter().map(Some).collect();
-    for place in places {
-        let Some(one) = all[place].take() else { continue };
-        match groups.last_mut().filter(|(_, same)| same.first().is_some_and(|first| sale_of(first) == sale_of(&one))) {
-            Some((places, same)) => {
-                places.push(place);
-                same.push(one);
-            }
-            None => groups.push((vec![place], vec![one])),
-        }
+    let mut groups: BTreeMap<String, (Vec<usize>, Vec<Q>)> = BTreeMap::new();
+    for (place, one) in all.into_iter().enumerate() {
+        let (places, same) = groups.entry(sale_of(&one).to_owned()).or_default();
+        places.push(place);
+        same.push(one);
     }
-    let (places, asked): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+    let (places, asked): (Vec<_>, Vec<_>) = groups.into_values().unzip();
     let answers = join_all(asked.into_iter().map(ask)).await;
     let placed = places.into_iter().zip(answers).flat_map(|(places, answers)| places.into_iter().zip(answers));
     let mut placed: Vec<(usize, A)> = placed.collect();
