@@ -51,7 +51,7 @@ pub const SETTINGS: [(&str, &str, &str); 26] = [
     (
         "WORKER_CONCURRENCY",
         "",
-        "charges under way at the same time in this process, at most; default 100, or twice STRIPE_RATE_PER_SECOND if that is more; 256 without a limit",
+        "charges under way at the same time in this process, at most; default 100, or twice STRIPE_RATE_PER_SECOND if that is more; 500 without a limit",
     ),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
@@ -269,7 +269,7 @@ impl Settings {
             r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0);
         // A charge that takes two seconds should not keep the budget from being used. Without a limit the ledger is what
         // limits, and it writes large groups at less cost.
-        let by_rate = rate.map_or(256, |rate| rate.saturating_mul(2).clamp(100, 10_000)) as usize;
+        let by_rate = rate.map_or(500, |rate| rate.saturating_mul(2).clamp(100, 10_000)) as usize;
         let total = rate.map(|rate| rate.saturating_mul(4));
         let settings = Self {
             bind: r.parsed("BIND", address).unwrap_or(localhost),

@@ -202,9 +202,11 @@ fn verdict(heard: &Result<Reply, NoReply>) -> Result<&Reply, No> {
             return Err(No::Refused { reason: reason.clone(), kind: Refusal::Request, code: None });
         }
     };
-    let error = StripeError::read(&reply.body);
-    match (reply.status, error) {
-        (200..=299, _) => Ok(reply),
+    // What went well is told by another object, which need not be looked through for an error.
+    if (200..=299).contains(&reply.status) {
+        return Ok(reply);
+    }
+    match (reply.status, StripeError::read(&reply.body)) {
         (429, error) => Err(throttled(reply, &error.unwrap_or_default())),
         (409, Some(error)) => Err(No::Throttled {
             reason: error.code.unwrap_or_else(|| "conflict".to_owned()),

@@ -26,8 +26,9 @@ use crate::env::Env;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an unused connection is kept; below the minute after which balancers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many unused connections are kept.
-const IDLE_CONNECTIONS_MAX: usize = 64;
+/// How many unused connections are kept: as many as a process has charges under way, for those of a group come and go
+/// together.
+const IDLE_CONNECTIONS_MAX: usize = 512;
 /// The longest reply that is read, in bytes; a page of a hundred PaymentIntents has about half a million.
 const REPLY_BYTES_MAX: usize = 8 << 20;
 /// Stripe's own bound for an idempotency key, in bytes.

@@ -26,7 +26,7 @@ const CHECKPOINT_PAGES: &str = "8000";
 /// SQLite: page cache of the writer, in KiB (negative by its convention).
 const CACHE_KIB: &str = "-65536";
 /// Statements that a connection keeps prepared: every shape of [`super::statements`] fits in.
-const PREPARED: usize = 512;
+const PREPARED: usize = 1_024;
 /// PostgreSQL: a statement, and the wait for a lock, end after this; so does a transaction of a process that hangs.
 const PG_LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),

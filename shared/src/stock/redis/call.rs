@@ -21,7 +21,7 @@ pub(super) struct Call<'a> {
 impl RedisStock {
     /// A call of a script that works on a sale.
     pub(super) async fn call<'a>(&'a self, script: &'a Script, sale: &str) -> Result<Call<'a>, StockError> {
-        let mut call = self.bare_call(script).await?;
+        let mut call = Call { stock: self, known: self.known().await?, invocation: script.prepare_invoke() };
         call.invocation.key(&keys::of_sale(sale)?.all()).arg(&*call.known.run_id);
         Ok(call)
     }
@@ -32,19 +32,9 @@ impl RedisStock {
         call.invocation.key(&keys::of_sale(sale)?.unshown());
         Ok(call)
     }
-
-    /// A call without keys and arguments.
-    pub(super) async fn bare_call<'a>(&'a self, script: &'a Script) -> Result<Call<'a>, StockError> {
-        Ok(Call { stock: self, known: self.known().await?, invocation: script.prepare_invoke() })
-    }
 }
 
 impl Call<'_> {
-    pub(super) fn key(mut self, key: &str) -> Self {
-        self.invocation.key(key);
-        self
-    }
-
     pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.invocation.arg(argument);
         self

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
+use uuid::Uuid;
 
 use super::reply::Reply;
 use super::{RedisStock, json, millis, text, units_of};
@@ -20,13 +21,7 @@ impl RedisStock {
             let stock = stock.clone();
             async move { by_sale(reserves, |one| &one.sale, |some| stock.reserve_all(some)).await }
         };
-        let reserved = self.reserving.ask(reserve.clone(), together).await.unwrap_or_else(|| Err(no_answer()))?;
-        // Its owner has not heard of the hold yet; if this fails, the call is repeated and comes here again.
-        if let Reserved::Yes { hold, .. } = &reserved {
-            let thinks = if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
-            self.touch(hold.customer, &hold.sale, thinks).await?;
-        }
-        Ok(reserved)
+        self.reserving.ask(reserve, together).await.unwrap_or_else(|| Err(no_answer()))
     }
 
     pub(super) async fn settle_with_others(&self, settlement: Settlement) -> Result<(), StockError> {
@@ -38,8 +33,24 @@ impl RedisStock {
         self.settling.ask(settlement, together).await.unwrap_or_else(|| Err(no_answer()))
     }
 
-    /// Reservations in one sale.
+    /// Reservations in one sale, and a note of whose they are. Their owners have not heard of the holds yet; if the note
+    /// fails, the call is repeated and comes here again.
     async fn reserve_all(&self, reserves: Vec<Reserve>) -> Vec<Result<Reserved, StockError>> {
+        let sale = reserves.first().map(|reserve| reserve.sale.clone()).unwrap_or_default();
+        let thinks = |reserve: &Reserve| if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
+        let owners: Vec<(Uuid, &str, Duration)> =
+            reserves.iter().map(|reserve| (reserve.customer, sale.as_str(), thinks(reserve))).collect();
+        let mut told = self.reserve_each(reserves).await;
+        let held = |one: &Result<Reserved, StockError>| matches!(one, Ok(Reserved::Yes { .. }));
+        let owners: Vec<_> =
+            owners.into_iter().zip(&told).filter(|(_, one)| held(one)).map(|(owner, _)| owner).collect();
+        if let Err(error) = self.touch_all(&owners).await {
+            told.iter_mut().filter(|one| held(one)).for_each(|one| *one = Err(error.clone()));
+        }
+        told
+    }
+
+    async fn reserve_each(&self, reserves: Vec<Reserve>) -> Vec<Result<Reserved, StockError>> {
         match self.call_reserve(&reserves).await {
             Ok(replies) => reserves.into_iter().zip(replies).map(|(reserve, reply)| reserved(reserve, reply)).collect(),
             Err(error) if reserves.len() == 1 => vec![Err(error)],

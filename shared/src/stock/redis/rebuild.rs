@@ -7,8 +7,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-
 use super::call::Call;
 use super::{RedisStock, json, keys, millis, text, units_of};
 use crate::ledger::{Image, ImagePin};
@@ -19,8 +17,8 @@ use crate::stock::{StockError, remembered_for};
 const PINS_PER_CALL: usize = 500;
 /// Customers' counts that one call writes.
 const COUNTS_PER_CALL: usize = 1_000;
-/// Customers that are noted at the same time.
-const NOTED_AT_ONCE: usize = 128;
+/// Customers that are noted in one round trip.
+const NOTED_AT_ONCE: usize = 500;
 
 impl RedisStock {
     /// Shows an image.
@@ -34,8 +32,11 @@ impl RedisStock {
         }
         self.ask::<i64>(redis::cmd("SADD").arg(keys::SALES).arg(&image.sale)).await?;
         let customers: HashSet<_> = image.pins.iter().map(|pin| pin.customer).collect();
-        let noted = customers.into_iter().map(|customer| self.touch(customer, &image.sale, Duration::ZERO));
-        stream::iter(noted).buffer_unordered(NOTED_AT_ONCE).try_collect::<()>().await?;
+        let noted: Vec<_> =
+            customers.into_iter().map(|customer| (customer, image.sale.as_str(), Duration::ZERO)).collect();
+        for noted in noted.chunks(NOTED_AT_ONCE) {
+            self.touch_all(noted).await?;
+        }
         for pins in image.pins.chunks(PINS_PER_CALL) {
             let call = self.rebuild_call(&self.scripts.rebuild_pins, &image.sale).await?;
             let mut call = call.arg(&token).arg(image.currency.as_str());
