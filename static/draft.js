@@ -11,12 +11,15 @@
 //   paying    an order was sent (or is about to be); the answer is not known
 //   sent      the server has the order; what it says about it counts from here on
 
-/** A UUID from the browser's own randomness. */
-export function uuid() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  // Plain http on another host than this one is no secure context and lacks randomUUID.
+/**
+ * A UUID of the time and the browser's own randomness (RFC 9562, version 7). Orders that are made
+ * in the same moment then lie side by side in the ledger's indexes, which costs it far less than
+ * when each lies somewhere else.
+ */
+export function uuid(now = Date.now()) {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  for (let i = 5, rest = now; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;
+  bytes[6] = (bytes[6] & 0x0f) | 0x70;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
   const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");

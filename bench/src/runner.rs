@@ -3,6 +3,7 @@
 
 pub mod cli;
 mod drivers;
+mod limits;
 mod machine;
 mod median;
 mod peers;

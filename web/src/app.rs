@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::announcements::Announcements;
 use crate::catalogue::Catalogue;
-use crate::gathered::Gathered;
+use crate::gathered::{Orders, StockLevels};
 use crate::guard::Policy;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -98,9 +98,11 @@ pub struct Inner {
     /// The truth.
     pub ledger: SharedLedger,
     /// Customers' orders, read for many at once.
-    pub orders: Gathered,
+    pub orders: Orders,
     /// The fast gate.
     pub stock: SharedStock,
+    /// How much it has, read for many at once.
+    pub levels: StockLevels,
     /// Where charge jobs go.
     pub queue: Arc<dyn Queue>,
     /// Where outcomes come from.
@@ -152,8 +154,9 @@ impl App {
             pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
             env: parts.env,
-            orders: Gathered::new(parts.ledger.clone(), snapshot::ORDERS_MAX),
+            orders: Orders::new(parts.ledger.clone(), snapshot::ORDERS_MAX),
             ledger: parts.ledger,
+            levels: StockLevels::new(parts.stock.clone()),
             stock: parts.stock,
             queue: parts.queue,
             rooms: parts.rooms,

@@ -1,4 +1,4 @@
-//! Orders of many customers in one read: when a whole crowd comes back at once, the ledger is asked a few times, and not
+//! Reads of many things at once: when a whole crowd comes back at once, ledger and stock are asked a few times, and not
 //! once for each of them.
 //!
 //! At most one read is under way. Whoever comes meanwhile joins the one that will follow it: it begins after they asked,
@@ -6,91 +6,120 @@
 //! goes on when one of them leaves.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, join_all};
 use parking_lot::Mutex;
 use shared::ledger::{LedgerError, SharedLedger};
 use shared::order::Order;
+use shared::stock::{Levels, SharedStock, StockError};
 use uuid::Uuid;
 
-/// Customers in one read at most.
+/// Things in one read at most.
 const MOST: usize = 1_000;
 
-/// Reads the orders of customers.
-type Ask = Arc<dyn Fn(Vec<Uuid>) -> BoxFuture<'static, Result<Vec<Order>, LedgerError>> + Send + Sync>;
-type Outcome = Result<Arc<HashMap<Uuid, Vec<Order>>>, Arc<LedgerError>>;
+/// Customers' orders, the newest first.
+pub type Orders = Gathered<Uuid, Vec<Order>, LedgerError>;
+/// How much there is of sales.
+pub type StockLevels = Gathered<String, Levels, StockError>;
+
+/// Reads what there is by these keys.
+type Ask<K, V, E> = Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, E>> + Send + Sync>;
+type Outcome<K, V, E> = Result<Arc<HashMap<K, V>>, Arc<E>>;
+type Reading<K, V, E> = Shared<BoxFuture<'static, Outcome<K, V, E>>>;
+/// For what, each once however often it was asked; taken away when the read begins.
+type Keys<K> = Arc<Mutex<Option<BTreeSet<K>>>>;
 
 /// A read that is to come, is under way, or was the last one.
-struct Read {
-    /// For whom, each once however many tabs they have; taken away when it begins.
-    customers: Arc<Mutex<Option<BTreeSet<Uuid>>>>,
-    outcome: Shared<BoxFuture<'static, Outcome>>,
+struct Read<K, V, E> {
+    keys: Keys<K>,
+    outcome: Reading<K, V, E>,
 }
 
-/// Reads orders by customer, for many customers at once.
-pub struct Gathered {
-    ask: Ask,
-    last: Mutex<Option<Read>>,
+/// Reads by key, for many at once.
+pub struct Gathered<K, V, E> {
+    ask: Ask<K, V, E>,
+    last: Mutex<Option<Read<K, V, E>>>,
 }
 
-impl Gathered {
+impl Orders {
     /// Reads of each customer the newest `most` orders.
     #[must_use]
     pub fn new(ledger: SharedLedger, most: u32) -> Self {
         Self::asking(move |customers: Vec<Uuid>| {
             let ledger = ledger.clone();
-            async move { ledger.orders_of(&customers, most).await }.boxed()
+            async move {
+                let mut found: HashMap<Uuid, Vec<Order>> = HashMap::new();
+                for order in ledger.orders_of(&customers, most).await? {
+                    found.entry(order.customer).or_default().push(order);
+                }
+                Ok(found)
+            }
+            .boxed()
         })
     }
+}
 
-    fn asking(
-        ask: impl Fn(Vec<Uuid>) -> BoxFuture<'static, Result<Vec<Order>, LedgerError>> + Send + Sync + 'static,
-    ) -> Self {
+impl StockLevels {
+    /// Reads how much the stock has of each sale.
+    #[must_use]
+    pub fn new(stock: SharedStock) -> Self {
+        Self::asking(move |sales: Vec<String>| {
+            let stock = stock.clone();
+            async move {
+                let read = join_all(sales.iter().map(|sale| stock.levels(sale))).await;
+                let found = sales.into_iter().zip(read).map(|(sale, levels)| Ok(levels?.map(|levels| (sale, levels))));
+                found.filter_map(Result::transpose).collect()
+            }
+            .boxed()
+        })
+    }
+}
+
+impl<K, V, E> Gathered<K, V, E>
+where
+    K: Clone + Ord + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    fn asking(ask: impl Fn(Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, E>> + Send + Sync + 'static) -> Self {
         Self { ask: Arc::new(ask), last: Mutex::default() }
     }
 
-    /// A customer's orders as they are now or later, the newest first.
+    /// What there is by this key, as it is now or later.
     ///
     /// # Errors
-    /// When the ledger cannot be read; everybody who waited for the same read is told so.
-    pub async fn orders_of(&self, customer: Uuid) -> Result<Vec<Order>, Arc<LedgerError>> {
-        let outcome = self.join(customer);
-        Ok(outcome.await?.get(&customer).cloned().unwrap_or_default())
+    /// The read's; everybody who waited for it is told so.
+    pub async fn of(&self, key: K) -> Result<Option<V>, Arc<E>> {
+        let outcome = self.join(key.clone());
+        Ok(outcome.await?.get(&key).cloned())
     }
 
-    fn join(&self, customer: Uuid) -> Shared<BoxFuture<'static, Outcome>> {
+    fn join(&self, key: K) -> Reading<K, V, E> {
         let mut last = self.last.lock();
         if let Some(read) = &*last
-            && let Some(customers) = read.customers.lock().as_mut().filter(|customers| customers.len() < MOST)
+            && let Some(keys) = read.keys.lock().as_mut().filter(|keys| keys.len() < MOST)
         {
-            customers.insert(customer);
+            keys.insert(key);
             return read.outcome.clone();
         }
         let before = last.take().map(|read| read.outcome);
-        let customers = Arc::new(Mutex::new(Some(BTreeSet::from([customer]))));
-        let outcome = read_after(before, self.ask.clone(), customers.clone()).boxed().shared();
-        *last = Some(Read { customers, outcome: outcome.clone() });
+        let keys = Arc::new(Mutex::new(Some(BTreeSet::from([key]))));
+        let outcome = read_after(before, self.ask.clone(), keys.clone()).boxed().shared();
+        *last = Some(Read { keys, outcome: outcome.clone() });
         outcome
     }
 }
 
-async fn read_after(
-    before: Option<Shared<BoxFuture<'static, Outcome>>>,
-    ask: Ask,
-    customers: Arc<Mutex<Option<BTreeSet<Uuid>>>>,
-) -> Outcome {
+async fn read_after<K, V, E>(before: Option<Reading<K, V, E>>, ask: Ask<K, V, E>, keys: Keys<K>) -> Outcome<K, V, E> {
     if let Some(before) = before {
         // What it came to is its own affair.
         let _ = before.await;
     }
-    let customers: Vec<Uuid> = customers.lock().take().unwrap_or_default().into_iter().collect();
-    let mut found: HashMap<Uuid, Vec<Order>> = HashMap::new();
-    for order in ask(customers).await? {
-        found.entry(order.customer).or_default().push(order);
-    }
-    Ok(Arc::new(found))
+    let keys: Vec<K> = keys.lock().take().unwrap_or_default().into_iter().collect();
+    Ok(Arc::new(ask(keys).await?))
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //! Every connection has a bounded buffer. One that does not keep up is dropped, never waited for; its client connects
 //! again and gets a snapshot. A room without connections does not exist.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use dashmap::DashMap;
 use shared::guards::Guard;
+use shared::message::{Message, Place, PlaceView};
 use shared::order::{Order, State};
 use shared::rooms::Envelope;
 use tokio::sync::mpsc;
@@ -22,6 +25,10 @@ const CONNECTIONS_PER_CUSTOMER: usize = 16;
 const CONNECTIONS: usize = 18_000;
 /// Sales that one connection may watch.
 pub const WATCHED_MAX: usize = 16;
+/// Rooms hear of their places at most and at least this often, while the queue moves.
+const PLACES_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// A little less than a whole tick: whoever is due at a tick is told at that one.
+const SLACK: Duration = Duration::from_millis(200);
 
 /// Live connections by customer.
 pub struct Hub {
@@ -40,6 +47,8 @@ struct Room {
     connections: Vec<(u64, mpsc::Sender<Utf8Bytes>)>,
     /// Their orders, as last told: the ended ones, too, since a refund may be told of them at any time.
     orders: HashMap<Uuid, Known>,
+    /// When it hears of its places again, on the monotonic clock.
+    places_due: Duration,
 }
 
 /// An order of a live room.
@@ -166,10 +175,26 @@ impl Hub {
         room.send(&frame);
     }
 
-    /// Tells one room something that is no message about an order.
-    pub fn tell(&self, room: Uuid, frame: &str) {
-        if let Some(mut room) = self.rooms.get_mut(&room) {
-            room.send(&Utf8Bytes::from(frame));
+    /// Sales in whose queue somebody here waits.
+    #[must_use]
+    pub fn queues(&self) -> BTreeSet<String> {
+        let mut sales = BTreeSet::new();
+        for room in &self.rooms {
+            for known in room.orders.values().filter(|known| known.queue_number.is_some()) {
+                if !sales.contains(&known.sale) {
+                    sales.insert(known.sale.clone());
+                }
+            }
+        }
+        sales
+    }
+
+    /// Tells those who wait their places, by sale and queue number. Each room hears again when half of the time that it
+    /// was told has passed: who is far behind is not told every second of a crowd that all others are told of, too, and
+    /// what a shopper costs grows with the length of the queue by its logarithm only.
+    pub fn tell_places(&self, now: Duration, place: impl Fn(&str, i64) -> Place) {
+        for mut room in self.rooms.iter_mut() {
+            room.tell_places(now, &place);
         }
     }
 
@@ -274,8 +299,9 @@ impl Room {
         };
         if all_know {
             self.remember(order.id, known);
-        } else {
-            self.orders.entry(order.id).or_insert(known);
+        } else if let Entry::Vacant(place) = self.orders.entry(order.id) {
+            place.insert(known);
+            self.places_due = Duration::ZERO;
         }
     }
 
@@ -290,12 +316,28 @@ impl Room {
         self.remember(seen.id, Known { customer, sale: seen.sale, queue_number, version: seen.version, settled })
     }
 
+    fn tell_places(&mut self, now: Duration, place: &impl Fn(&str, i64) -> Place) {
+        if self.orders.is_empty() || now < self.places_due {
+            return;
+        }
+        let waiting = self.orders.iter().filter_map(|(id, known)| Some((*id, known, known.queue_number?)));
+        let orders = waiting.map(|(id, known, number)| PlaceView { id, place: place(&known.sale, number) });
+        let orders: Vec<PlaceView> = orders.collect();
+        if orders.is_empty() {
+            return;
+        }
+        let soonest = orders.iter().filter_map(|order| order.place.eta_ms).min();
+        let half = Duration::from_millis(soonest.map_or(0, |eta| eta.unsigned_abs() / 2));
+        self.places_due = now + half.clamp(PLACES_EVERY.0, PLACES_EVERY.1) - SLACK;
+        self.send(&Message::Queue { orders }.to_json().into());
+    }
+
     /// Whether it was news, or at least not older than what was known.
     fn remember(&mut self, order: Uuid, known: Known) -> bool {
         let is_older = |before: &Known| Guard::ToldVersion.refuses(before.version > known.version);
         let keeps_up = !self.orders.get(&order).is_some_and(is_older);
-        if keeps_up {
-            self.orders.insert(order, known);
+        if keeps_up && self.orders.insert(order, known).is_none() {
+            self.places_due = Duration::ZERO;
         }
         keeps_up
     }

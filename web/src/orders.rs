@@ -16,7 +16,7 @@ use crate::session::Customer;
 
 /// The customer's orders, the newest first.
 pub async fn list(State(app): State<App>, customer: Customer) -> Result<Response, Problem> {
-    let orders = app.orders.orders_of(customer.id).await?;
+    let orders = app.orders.of(customer.id).await?.unwrap_or_default();
     let views: Vec<_> = orders.iter().map(|order| view(&app, order)).collect();
     Ok(private(json!({ "orders": views })))
 }

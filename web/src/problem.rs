@@ -237,6 +237,12 @@ impl From<shared::stock::StockError> for Problem {
     }
 }
 
+impl From<std::sync::Arc<shared::stock::StockError>> for Problem {
+    fn from(error: std::sync::Arc<shared::stock::StockError>) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 /// What unknown addresses answer.
 pub async fn not_found() -> Problem {
     Problem::not_found()

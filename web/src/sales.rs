@@ -16,7 +16,7 @@ use crate::problem::Problem;
 pub async fn list(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let mut sales = Vec::new();
     for sale in app.catalogue.sales() {
-        let levels = app.stock.levels(&sale.slug).await?;
+        let levels = app.levels.of(sale.slug.clone()).await?;
         sales.push(view(&sale, levels, app.ledger.now()));
     }
     Ok(fresh(json!({ "sales": sales })))
@@ -25,7 +25,7 @@ pub async fn list(State(app): State<App>) -> Result<impl IntoResponse, Problem> 
 /// One sale.
 pub async fn show(State(app): State<App>, Path(slug): Path<String>) -> Result<impl IntoResponse, Problem> {
     let sale = app.catalogue.find(&*app.ledger, &app.env, &slug).await.ok_or_else(Problem::not_found)?;
-    let levels = app.stock.levels(&slug).await?;
+    let levels = app.levels.of(slug).await?;
     Ok(fresh(view(&sale, levels, app.ledger.now())))
 }
 

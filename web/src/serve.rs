@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::guards::Guard;
-use shared::message::{Message, PlaceView};
+use shared::message::Message;
 use shared::order::Order;
 use shared::rooms::{Envelope, Received};
 use shared::stock::{Levels, keeper};
@@ -20,7 +20,7 @@ use crate::{listen, losers, progress, router, sales, snapshot};
 const STOCK_EVERY: Duration = Duration::from_millis(250);
 /// The sales are read again, and looked for in the stock, this often.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
-/// Places in the queue are told this often.
+/// It is looked this often who is to be told their place in the queue.
 const PLACES_EVERY: Duration = Duration::from_secs(1);
 /// Live rooms are compared with the ledger this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
@@ -120,19 +120,12 @@ async fn sample(app: App) {
     }
 }
 
-/// Tells pending shoppers their place; one message a second for each room that waits.
+/// Tells pending shoppers their place; one message a second at most for each room that waits.
 async fn tell_places(app: App) {
-    let mut rooms: HashMap<uuid::Uuid, Vec<PlaceView>> = HashMap::new();
-    for (id, open) in app.hub.open_orders() {
-        if let Some(number) = open.queue_number {
-            app.progress.watch(&*app.ledger, &open.sale).await;
-            let place = app.progress.place(&open.sale, number);
-            rooms.entry(open.customer).or_default().push(PlaceView { id, place });
-        }
+    for sale in app.hub.queues() {
+        app.progress.watch(&*app.ledger, &sale).await;
     }
-    for (room, orders) in rooms {
-        app.hub.tell(room, &Message::Queue { orders }.to_json());
-    }
+    app.hub.tell_places(app.env.monotonic(), |sale, number| app.progress.place(sale, number));
 }
 
 /// Tells rooms, wherever they are open, of orders that were accepted here: who paid in one tab sees it in the others, too.

@@ -18,7 +18,7 @@ pub const ORDERS_MAX: u32 = 100;
 /// # Errors
 /// When the ledger or the stock cannot be reached.
 pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<Utf8Bytes>, Problem> {
-    let orders = app.orders.orders_of(customer).await?;
+    let orders = app.orders.of(customer).await?.unwrap_or_default();
     for order in &orders {
         if !order.state.is_final() {
             app.progress.watch(&*app.ledger, &order.sale).await;
@@ -28,7 +28,7 @@ pub async fn take(app: &App, customer: Uuid, watched: &[String]) -> Result<Vec<U
     let holds = app.stock.holds_of(customer).await?;
     let mut levels = BTreeMap::new();
     for sale in watched {
-        if let Some(found) = app.stock.levels(sale).await? {
+        if let Some(found) = app.levels.of(sale.clone()).await? {
             levels.insert(sale.as_str(), found);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use futures::SinkExt as _;
 use shared::message::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,11 @@ use crate::problem::Problem;
 use crate::session::Customer;
 use crate::snapshot;
 
-/// A socket's read buffer; the default takes twenty times the memory.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// A socket's read buffer: as much as the longest frame. Most of what a waiting socket takes would be this, and the
+/// default is a hundred times as much.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Frames that are sent together go in one write, as far as this.
+const WRITE_BUFFER_BYTES: usize = 2 * 1024;
 /// Clients have nothing to say but "ping".
 const FRAME_BYTES_MAX: usize = 1024;
 /// Frames that a client may send in [`FRAMES_WINDOW`].
@@ -42,7 +46,7 @@ pub async fn open(
     let connection = join(&app, customer.id, query.as_deref()).await?;
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX);
     let conversations = app.conversations.clone();
@@ -115,10 +119,8 @@ async fn converse(
     // In a box, so that a socket which only waits does not keep the room that this took.
     let snapshot = Box::pin(snapshot::take(app, customer, connection.sales())).await;
     let Ok(snapshot) = snapshot else { return End::Unavailable };
-    for frame in snapshot {
-        if send(socket, frame).await.is_err() {
-            return End::Gone;
-        }
+    if send_all(socket, snapshot).await.is_err() {
+        return End::Gone;
     }
     let mut talk = Talk { window: Instant::now(), frames: 0 };
     let mut heard = Instant::now();
@@ -162,6 +164,20 @@ async fn converse(
 
 async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
     match tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Text(frame))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(()),
+    }
+}
+
+/// Sends frames, of which the small ones go together.
+async fn send_all(socket: &mut WebSocket, frames: Vec<Utf8Bytes>) -> Result<(), ()> {
+    let sending = async {
+        for frame in frames {
+            socket.feed(Frame::Text(frame)).await?;
+        }
+        socket.flush().await
+    };
+    match tokio::time::timeout(SEND_TIMEOUT, sending).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(()),
     }

@@ -51,7 +51,7 @@ fn tell(report: &Report) {
         .map_or_else(String::new, |ms| format!(", result ms p50 {} p99 {} max {}", ms.p50, ms.p99, ms.max));
     eprintln!(
         "{} {} shoppers, {}: joined {}, accepted {} ({}/s), completed {} ({}/s), declined {}, refused {:?}, lost {}, \
-         errors {:?}{latency}; last answer {} s; cpu {} s, peak {} MiB; driver {:.4} ms per purchase",
+         errors {:?}, ports tried again {}{latency}; last answer {} s; cpu {} s, peak {} MiB; driver {:.4} ms per purchase",
         report.system,
         seen.shoppers,
         report.mode,
@@ -64,6 +64,7 @@ fn tell(report: &Report) {
         seen.refused,
         seen.lost,
         seen.errors,
+        seen.connects_repeated,
         figures.answering_s,
         figures.cpu_s,
         figures.peak_rss_mib,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::connections::Connections;
+use super::connections::{Connections, Sources};
 use super::options::Options;
 use super::shopper::Shopper;
 use crate::adapter::{Adapter, Words, all};
@@ -36,6 +36,8 @@ pub(super) struct Crowd {
     pub(super) options: Options,
     /// Who may open a socket now.
     pub(super) arrivals: Semaphore,
+    /// Where all connections come from.
+    pub(super) sources: Arc<Sources>,
     pub(super) sessions: Connections,
     pub(super) tills: Connections,
     final_words: Words,
@@ -57,13 +59,15 @@ pub(super) struct Crowd {
 impl Crowd {
     pub(super) fn new(adapter: Adapter, options: Options) -> Self {
         let slots = options.shoppers as usize * options.purchases as usize;
+        let sources = Arc::new(Sources::new(&options.from));
         let broadcast = adapter.broadcast.as_ref().map_or(&[][..], |broadcast| &broadcast.matches);
         Self {
             final_words: Words::of(&adapter.result.is_final),
             broadcast_words: Words::of(broadcast),
             arrivals: Semaphore::new(usize::from(options.connect.max(1))),
-            sessions: Connections::keeping(options.connect.max(1), &options.from),
-            tills: Connections::keeping(options.pool, &options.from),
+            sessions: Connections::keeping(options.connect.max(1), sources.clone()),
+            tills: Connections::keeping(options.pool, sources.clone()),
+            sources,
             purchases: std::iter::repeat_with(Purchase::default).take(slots).collect(),
             heard: std::iter::repeat_with(AtomicU64::default).take(options.shoppers as usize).collect(),
             adapter,
@@ -85,6 +89,7 @@ impl Crowd {
         {
             count.store(0, Ordering::Relaxed);
         }
+        self.sources.forget();
         self.heard.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for purchase in &self.purchases {

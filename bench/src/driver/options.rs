@@ -21,8 +21,8 @@ pub struct Options {
     /// Waves, one after the other; sockets are closed between them
     #[arg(long, default_value_t = 1)]
     pub waves: u32,
-    /// Purchases of each shopper, in rate mode one after another due time
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Purchases of each shopper (4,096 at most), in rate mode one after another due time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4_096))]
     pub purchases: u32,
     /// All at once, or at a steady rate whatever the system does
     #[arg(long, value_enum, default_value_t = Kind::Stampede)]

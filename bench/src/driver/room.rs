@@ -14,9 +14,10 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use uuid::Uuid;
 
 use super::crowd::Crowd;
-use super::shopper::{Shopper, new_id, resolve};
+use super::shopper::{Shopper, resolve};
 use crate::adapter::{Dialect, Vars, all, fill};
 use crate::wire::{Address, request};
 
@@ -33,7 +34,7 @@ type Socket = WebSocketStream<TcpStream>;
 /// What went wrong, in words: it is counted by them.
 pub(super) async fn arrive(crowd: &Arc<Crowd>, index: u32) -> Result<(Arc<Shopper>, JoinHandle<()>), String> {
     let (options, adapter) = (&crowd.options, &crowd.adapter);
-    let (id, declines) = (new_id(), options.declines(index));
+    let (id, declines) = (Uuid::new_v4(), options.declines(index));
     let token = if declines { &options.decline_token } else { &options.token };
     let mut vars = adapter.vars.clone();
     vars.extend(options.chosen(index).map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -90,7 +91,7 @@ async fn open_socket(crowd: &Crowd, vars: &Vars) -> Result<Socket, String> {
         let value = HeaderValue::try_from(fill(value, vars)).map_err(|error| format!("socket: {error}"))?;
         upgrade.headers_mut().insert(name, value);
     }
-    let stream = crowd.tills.sources.connect(resolve(&address.authority)?).await;
+    let stream = crowd.sources.connect(resolve(&address.authority)?).await;
     let stream = stream.map_err(|error| format!("socket: {error}"))?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
     let opened = client_async_with_config(upgrade, stream, Some(config)).await;

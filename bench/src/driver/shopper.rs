@@ -9,6 +9,8 @@ use crate::wire::{Address, request};
 
 /// Stands in the request where the purchase's id goes; as long as one.
 const PLACE: &str = "------------order-goes-here---------";
+/// Purchases that one shopper can tell apart.
+pub(super) const PURCHASES_MAX: u32 = 1 << 12;
 
 /// A shopper.
 #[derive(Debug)]
@@ -22,15 +24,19 @@ pub(super) struct Shopper {
     places: Vec<usize>,
 }
 
-/// A new shopper's UUID: random, but for its last four bytes, which number the purchases.
-pub(super) fn new_id() -> Uuid {
-    numbered(Uuid::new_v4(), 0)
+/// The id of a shopper's purchase, made as the page makes it (RFC 9562, version 7): the time, and randomness of the
+/// shopper's own. Between them stands the number of the purchase.
+fn purchase_id(shopper: Uuid, number: u32, now_ms: u64) -> Uuid {
+    let mut bytes = shopper.into_bytes();
+    bytes[..6].copy_from_slice(&now_ms.to_be_bytes()[2..]);
+    let number = u16::try_from(number % PURCHASES_MAX).unwrap_or(0);
+    bytes[6..8].copy_from_slice(&(0x7000 | number).to_be_bytes());
+    Uuid::from_bytes(bytes)
 }
 
-fn numbered(id: Uuid, number: u32) -> Uuid {
-    let mut bytes = id.into_bytes();
-    bytes[12..].copy_from_slice(&number.to_be_bytes());
-    Uuid::from_bytes(bytes)
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0)
 }
 
 impl Shopper {
@@ -47,11 +53,11 @@ impl Shopper {
         Ok(Self { index, id, till, declines, request, places })
     }
 
-    /// The bytes of a purchase.
+    /// The bytes of a purchase; its id is made now.
     pub(super) fn request_of(&self, number: u32) -> Vec<u8> {
         let mut request = self.request.clone();
         let mut text = Uuid::encode_buffer();
-        let text = numbered(self.id, number).hyphenated().encode_lower(&mut text);
+        let text = purchase_id(self.id, number, now_ms()).hyphenated().encode_lower(&mut text);
         for &at in &self.places {
             request[at..at + text.len()].copy_from_slice(text.as_bytes());
         }
@@ -60,9 +66,14 @@ impl Shopper {
 
     /// Which of this shopper's purchases bears a name; `None` when it is somebody else's.
     pub(super) fn number_of(&self, name: &str) -> Option<u32> {
-        let bytes = Uuid::try_parse(name).ok()?.into_bytes();
-        let (head, tail) = bytes.split_at(12);
-        (head == &self.id.as_bytes()[..12]).then(|| u32::from_be_bytes(tail.try_into().unwrap_or_default()))
+        let id = Uuid::try_parse(name).ok()?;
+        if id == self.id {
+            // Where purchases have no ids, the shopper's stands for the only one.
+            return Some(0);
+        }
+        let bytes = id.as_bytes();
+        let number = u16::from_be_bytes([bytes[6] & 0x0f, bytes[7]]);
+        (bytes[8..] == self.id.as_bytes()[8..] && bytes[6] >> 4 == 7).then_some(u32::from(number))
     }
 }
 
@@ -83,7 +94,7 @@ mod tests {
         for name in ["uuid", "token", "i", "bearer"] {
             vars.insert(name.to_owned(), name.to_uppercase());
         }
-        Shopper::new(3, new_id(), false, &adapter, vars).unwrap()
+        Shopper::new(3, Uuid::new_v4(), false, &adapter, vars).unwrap()
     }
 
     #[test]
@@ -91,9 +102,13 @@ mod tests {
         let shopper = shopper();
         let text = |number: u32| String::from_utf8(shopper.request_of(number)).unwrap();
         let (first, second) = (text(0), text(1));
-        assert!(first.contains(&format!("\"order\":\"{}\"", shopper.id)) && !second.contains(&shopper.id.to_string()));
         assert_eq!(first.len(), second.len());
         let body = first.split("\r\n\r\n").nth(1).unwrap();
+        for (number, text) in [&first, &second].into_iter().enumerate() {
+            let order = text.split("\"order\":\"").nth(1).and_then(|rest| rest.get(..36)).unwrap();
+            assert_eq!(shopper.number_of(order), u32::try_from(number).ok(), "{text}");
+            assert_eq!(Uuid::try_parse(order).unwrap().get_version_num(), 7, "{text}");
+        }
         assert!(first.contains(&format!("Content-Length: {}\r\n", body.len())), "{first}");
         assert!(first.contains("Authorization: Bearer BEARER\r\n"), "{first}");
     }
@@ -101,7 +116,10 @@ mod tests {
     #[test]
     fn a_purchase_is_known_by_its_name_and_another_shoppers_is_not() {
         let shopper = shopper();
-        assert_eq!(shopper.number_of(&numbered(shopper.id, 70_000).to_string()), Some(70_000));
+        assert_eq!(shopper.number_of(&purchase_id(shopper.id, 4_095, 1 << 40).to_string()), Some(4_095));
+        assert_eq!(shopper.number_of(&shopper.id.to_string()), Some(0));
+        let early = purchase_id(shopper.id, 9, 1_000);
+        assert!(early < purchase_id(shopper.id, 0, 1_001), "they lie in the order of their making");
         assert_eq!(shopper.number_of(&Uuid::new_v4().to_string()), None);
         assert_eq!(shopper.number_of("no id"), None);
     }

@@ -46,6 +46,7 @@ pub(super) fn count(crowd: &Crowd, shoppers: &[Arc<Shopper>], go: u64) -> Seen {
         misdelivered: load(&crowd.misdelivered),
         unreadable: load(&crowd.unreadable),
         sockets_lost: load(&crowd.sockets_lost),
+        connects_repeated: crowd.sources.repeated(),
         errors: crowd.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         ..Seen::default()
     };

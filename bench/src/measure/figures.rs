@@ -49,6 +49,9 @@ pub struct Figures {
     pub pss_kib_per_socket: f64,
     /// The same of resident memory.
     pub rss_kib_per_socket: f64,
+    /// CPU of all groups that count while sockets were opened, per socket; sessions are made on the way.
+    #[serde(default)]
+    pub connecting_cpu_ms_per_socket: f64,
     /// CPU of the driver per purchase.
     pub driver_cpu_ms_per_charge: f64,
     /// Each group.
@@ -110,6 +113,7 @@ impl Figures {
             end_pss_mib: round(sum(|part| part.end.0 as f64) / MIB, 1),
             pss_kib_per_socket: round(each(grown(|part| (part.before.0, part.joined.0)) / 1024.0, seen.joined), 2),
             rss_kib_per_socket: round(each(grown(|part| (part.before.1, part.joined.1)) / 1024.0, seen.joined), 2),
+            connecting_cpu_ms_per_socket: round(each(sum(|part| part.connecting.used()) * 1e3, seen.joined), 4),
             driver_cpu_ms_per_charge: round(each(seen.driver_cpu_s * 1e3, seen.purchases), 4),
             parts: seen.parts.iter().map(PartFigures::of).collect(),
         }

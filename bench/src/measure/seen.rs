@@ -52,6 +52,9 @@ pub struct Seen {
     pub unreadable: u64,
     /// Sockets that ended before their time.
     pub sockets_lost: u64,
+    /// Connections that the driver tried once more, since the port of its own that it had chosen was in use.
+    #[serde(default)]
+    pub connects_repeated: u64,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
     /// From the purchase (when it was due, in rate mode) to its outcome on the socket.
@@ -162,6 +165,7 @@ impl Seen {
             (&mut self.misdelivered, other.misdelivered),
             (&mut self.unreadable, other.unreadable),
             (&mut self.sockets_lost, other.sockets_lost),
+            (&mut self.connects_repeated, other.connects_repeated),
         ] {
             *mine += theirs;
         }

@@ -102,7 +102,7 @@ pub struct Series {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub drivers: Option<u32>,
     /// Most shoppers of a wave in `growth`
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 45_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub wave: u32,
     /// Charges under way at the same time [default: each system's own]
     #[arg(long)]

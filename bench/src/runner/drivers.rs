@@ -1,5 +1,6 @@
 //! Driver processes: as many as the sockets need, started together, and their reports made one.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -23,6 +24,8 @@ pub(super) struct Drive {
     pub(super) shoppers: u32,
     /// Waves, one after the other.
     pub(super) waves: u32,
+    /// Where connections come from, each driver's addresses beside one another; none: from wherever the system says.
+    pub(super) from: Vec<Ipv4Addr>,
     /// Purchases per second, over all drivers.
     pub(super) rate: Option<f64>,
     /// What makes the system speak to every socket.
@@ -39,6 +42,11 @@ impl Drive {
         words.extend(["--shoppers".to_owned(), share.to_string(), "--waves".to_owned()]);
         words.push(self.waves.max(1).to_string());
         words.extend(self.hosts.iter().flat_map(|host| ["--set".to_owned(), format!("host={host}")]));
+        let each = self.from.len() / self.drivers as usize;
+        if each > 0 {
+            let own = self.from.iter().skip(driver as usize * each).take(each).map(ToString::to_string);
+            words.extend(["--from".to_owned(), own.collect::<Vec<_>>().join(",")]);
+        }
         if let Some(rate) = self.rate {
             let share = rate / f64::from(self.drivers);
             words.extend(["--mode", "rate", "--rate"].map(str::to_owned).into_iter().chain([share.to_string()]));
@@ -144,5 +152,14 @@ mod tests {
         ));
         assert!(lines[1].contains("--shoppers 33 ") && lines[1].ends_with("--await-broadcast"));
         assert!(lines[2].contains("--shoppers 33 "));
+    }
+
+    #[test]
+    fn drivers_share_no_address() {
+        let from = (1..=4).map(|last| Ipv4Addr::new(127, 64, 0, last)).collect();
+        let drive = Drive { drivers: 2, shoppers: 2, from, ..Drive::default() };
+        let line = |driver: u32| drive.arguments_of(driver).join(" ");
+        assert!(line(0).contains("--from 127.64.0.1,127.64.0.2") && line(1).contains("--from 127.64.0.3,127.64.0.4"));
+        assert!(!Drive { from: Vec::new(), ..drive.clone() }.arguments_of(0).contains(&"--from".to_owned()));
     }
 }

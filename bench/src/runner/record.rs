@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub(super) latency_ms: u64,
     pub(super) run: u32,
     pub(super) webs: u16,
+    #[serde(default)]
+    pub(super) waves: u32,
     /// Purchases per second that were asked for, in scenarios with a steady rate.
     pub(super) rate: Option<f64>,
     pub(super) profile: String,

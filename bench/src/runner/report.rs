@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::Places;
+use super::limits::limits;
 use super::median::Cells;
 use super::plots::{Plot, plots};
 use super::record::Record;
@@ -62,6 +63,11 @@ pub(super) fn write_report(places: &Places, disturbed: f64) -> Result<()> {
             newest = Some(record.clone());
         }
         page = between_marks(&page, scenario.name(), &text)?;
+    }
+    let measured = |scenario| cells(places, scenario, disturbed);
+    let (growth, soldout) = (measured(Scenario::Growth)?, measured(Scenario::Soldout)?);
+    if let Some(text) = limits(&growth, &soldout, &measured(Scenario::Idle)?) {
+        page = between_marks(&page, "limits", &text)?;
     }
     if let Some(record) = newest {
         page = between_marks(&page, "machine", &machine(&record))?;

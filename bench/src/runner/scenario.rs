@@ -1,5 +1,7 @@
 //! The scenarios: who plays them, with how many shoppers, and what the drivers are told.
 
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -15,10 +17,10 @@ use super::system::{Stage, System};
 use super::{Places, run};
 
 /// Sockets of one process, ours or a driver's: it may hold 20,000 files on small machines.
-const SOCKETS_PER_PROCESS: u32 = 15_000;
+pub(super) const SOCKETS_PER_PROCESS: u32 = 15_000;
 /// The same when each purchase has a connection of its own.
 const BUYERS_PER_PROCESS: u32 = 9_000;
-/// Shoppers that connect from one address: each address has some 28,000 ports.
+/// Shoppers that connect from one address, over all waves: each address has 50,000 ports.
 const SHOPPERS_PER_ADDRESS: u32 = 10_000;
 /// Tickets beyond those that the measured purchases need: for the warm-up, and whatever is tried by hand.
 const SPARE_UNITS: u64 = 100_000;
@@ -206,13 +208,15 @@ fn plan(
         drivers,
         shoppers: size.sockets,
         waves: size.waves,
+        from: own_addresses(drivers * size.shoppers.div_ceil(drivers).div_ceil(SHOPPERS_PER_ADDRESS)),
         rate,
         broadcast: None,
         arguments: arguments(scenario, system, size).into_iter().chain(series.driver.iter().cloned()).collect(),
     };
     let shoppers = size.shoppers;
+    let (run, waves) = (round, size.waves);
     let record =
-        Record { scenario, system, shoppers, latency_ms, run: round, webs, rate, drivers, ..Record::default() };
+        Record { scenario, system, shoppers, latency_ms, run, webs, waves, rate, drivers, ..Record::default() };
     // What the warm-up leaves behind would be taken for memory that sockets do not need.
     let warmup = if scenario == Scenario::Idle { 0 } else { series.warmup };
     let patience = Duration::from_secs(series.patience);
@@ -220,16 +224,21 @@ fn plan(
     Ok(Ok(Plan { record, stage, drive, warmup, patience, broadcasts }))
 }
 
+/// Loopback addresses from which nobody has connected in the last minute: a connection that was closed keeps its port
+/// for so long, and in a series of runs there would soon be none left.
+fn own_addresses(count: u32) -> Vec<Ipv4Addr> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    /// Of four millions each run of this program takes others.
+    const FIRST: u32 = u32::from_be_bytes([127, 64, 0, 0]);
+    const ALL: u32 = 1 << 22;
+    let start = std::process::id().wrapping_mul(1_009).wrapping_add(GIVEN.fetch_add(count, Ordering::Relaxed));
+    (0..count).map(|more| Ipv4Addr::from(FIRST + start.wrapping_add(more) % ALL)).collect()
+}
+
 /// What all drivers of a run are told.
 fn arguments(scenario: Scenario, system: System, size: Size) -> Vec<String> {
     let (pool, purchases) = (size.pool.to_string(), size.purchases.to_string());
     let mut words = vec!["--pool", &pool, "--purchases", &purchases];
-    let addresses: Vec<String> =
-        (1..=size.sockets.div_ceil(SHOPPERS_PER_ADDRESS)).map(|last| format!("127.0.0.{last}")).collect();
-    let addresses = addresses.join(",");
-    if size.sockets > SHOPPERS_PER_ADDRESS {
-        words.extend(["--from", &addresses]);
-    }
     if scenario == Scenario::Idle {
         words.push("--connect-only");
     }
@@ -322,6 +331,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand_come_in_waves_and_a_large_crowd_takes_several_processes() {
         let grown = size(Scenario::Growth, 100_000, None, &[]);
+        assert_eq!((grown.waves, grown.sockets, grown.processes), (3, 33_334, 3));
+        let grown = size(Scenario::Growth, 100_000, None, &["--wave", "10000"]);
         assert_eq!((grown.waves, grown.sockets, grown.processes), (10, 10_000, 1));
         assert_eq!(size(Scenario::Idle, 45_000, None, &[]).processes, 3);
         assert_eq!(size(Scenario::Soldout, 20_000, None, &[]).processes, 2);
@@ -329,6 +340,12 @@ mod tests {
         assert_eq!(size(Scenario::Compare, 10_000, None, &["--pool", "10"]).processes, 1);
         assert_eq!(Scenario::Compare.unfit(System::Bullmq, 1), None);
         assert!(Scenario::Compare.unfit(System::Bullmq, 2).is_some());
+    }
+
+    #[test]
+    fn every_run_connects_from_addresses_of_its_own() {
+        let (one, other) = (own_addresses(5), own_addresses(5));
+        assert!(one.iter().chain(&other).all(Ipv4Addr::is_loopback) && one.iter().all(|own| !other.contains(own)));
     }
 
     #[test]

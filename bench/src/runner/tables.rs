@@ -33,6 +33,11 @@ const P90: Column = ("p90 ms", |runs| result(runs, |ms| ms.p90));
 const P95: Column = ("p95 ms", |runs| result(runs, |ms| ms.p95));
 const P99: Column = ("p99 ms", |runs| result(runs, |ms| ms.p99));
 const P999: Column = ("p99.9 ms", |runs| result(runs, |ms| ms.p999));
+const CONNECTING: Column =
+    ("CPU ms to connect a socket", |runs| figure(runs, 3, |f| Some(f.connecting_cpu_ms_per_socket)));
+const PORTS: Column = ("driver's ports tried again", |runs| {
+    number(of(runs, |run| Some(run.report.as_ref()?.seen.connects_repeated as f64)), 0)
+});
 const MAX: Column = ("max ms", |runs| result(runs, |ms| ms.max));
 
 fn columns(scenario: Scenario) -> Vec<Column> {
@@ -65,7 +70,18 @@ fn columns(scenario: Scenario) -> Vec<Column> {
                 let at = |which: fn(Percentiles) -> f64| figure(runs, 0, |f| f.refusal_ms.map(which));
                 format!("{} / {}", at(|ms| ms.p50), at(|ms| ms.p99))
             });
-            vec![SHOPPERS, SYSTEM, WEBS, RUNS, sold, told, refusal, P50, P99, all, LOST, ERRORS, CPU, PEAK]
+            let each: Column = ("CPU µs/answer", |runs| {
+                number(
+                    of(runs, |run| {
+                        let (figures, seen) = (run.figures()?, &run.report.as_ref()?.seen);
+                        let answers = figures.completed + seen.refused.values().sum::<u64>();
+                        (answers > 0).then(|| figures.cpu_s * 1e6 / answers as f64)
+                    }),
+                    0,
+                )
+            });
+            let told = vec![SHOPPERS, SYSTEM, WEBS, RUNS, sold, told, refusal, P50, P99, all, LOST, ERRORS, PORTS];
+            [told, vec![each, CPU, PEAK]].concat()
         }
         Scenario::Idle => {
             let sockets: Column =
@@ -79,11 +95,14 @@ fn columns(scenario: Scenario) -> Vec<Column> {
             });
             let spread: Column =
                 ("first to last socket ms", |runs| figure(runs, 0, |f| f.broadcast_ms.map(|_| f.broadcast_spread_ms)));
-            vec![sockets, SYSTEM, WEBS, RUNS, connecting, pss, rss, PEAK, told, spread, ERRORS]
+            let joined = vec![sockets, SYSTEM, WEBS, RUNS, connecting, CONNECTING, pss, rss, PEAK];
+            [joined, vec![told, spread, ERRORS, PORTS]].concat()
         }
         Scenario::Growth => {
             let pss: Column = ("PSS KiB/socket", |runs| figure(runs, 1, |f| Some(f.pss_kib_per_socket)));
-            vec![SHOPPERS, SYSTEM, WEBS, RUNS, COMPLETED, P50, P99, all, LOST, ERRORS, CPU_EACH, CPU, PEAK, pss]
+            let waves: Column = ("waves", |runs| runs[0].waves.to_string());
+            let speed = vec![SHOPPERS, waves, SYSTEM, WEBS, RUNS, COMPLETED, P50, P99, all, LOST, ERRORS];
+            [speed, vec![CPU_EACH, CONNECTING, CPU, PEAK, pss]].concat()
         }
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 type Waiting = Arc<Mutex<Vec<(Vec<Uuid>, oneshot::Sender<()>)>>>;
 
 /// Reads that end when they are told to, without anything.
-fn held() -> (Gathered, Waiting) {
+fn held() -> (Orders, Waiting) {
     let waiting = Waiting::default();
     let begun = waiting.clone();
     let ask = move |customers: Vec<Uuid>| {
@@ -19,11 +19,11 @@ fn held() -> (Gathered, Waiting) {
         begun.lock().push((customers, end));
         async move {
             ended.await.map_err(|_| LedgerError("it broke off".into()))?;
-            Ok(Vec::new())
+            Ok(HashMap::new())
         }
         .boxed()
     };
-    (Gathered::asking(ask), waiting)
+    (Orders::asking(ask), waiting)
 }
 
 fn customers(from: u128, to: u128) -> Vec<Uuid> {
@@ -39,26 +39,26 @@ fn finish(waiting: &Waiting, read: usize) -> Vec<Uuid> {
 #[tokio::test]
 async fn mass_reconnect_a_crowd_that_comes_back_at_once_is_two_reads_of_the_ledger() {
     let (gathered, waiting) = held();
-    let mut first = Box::pin(gathered.orders_of(Uuid::from_u128(1)));
+    let mut first = Box::pin(gathered.of(Uuid::from_u128(1)));
     assert!(futures::poll!(&mut first).is_pending());
     let crowd = customers(2, 600);
-    let mut all = Box::pin(join_all(crowd.iter().chain(&crowd).map(|customer| gathered.orders_of(*customer))));
+    let mut all = Box::pin(join_all(crowd.iter().chain(&crowd).map(|customer| gathered.of(*customer))));
     assert!(futures::poll!(&mut all).is_pending());
     assert_eq!(waiting.lock().len(), 1, "the second read waits for the first");
     assert_eq!(finish(&waiting, 0), customers(1, 2));
     assert!(futures::poll!(&mut all).is_pending());
     assert_eq!(finish(&waiting, 0), crowd, "everybody once, however many tabs they have");
     let (one, many) = join(first, all).await;
-    assert!(one.unwrap().is_empty() && many.len() == 2 * crowd.len() && many.iter().all(Result::is_ok));
+    assert!(one.unwrap().is_none() && many.len() == 2 * crowd.len() && many.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
 async fn whoever_asks_while_a_read_is_under_way_gets_a_younger_one() {
     let (gathered, waiting) = held();
     let customer = Uuid::from_u128(1);
-    let mut early = Box::pin(gathered.orders_of(customer));
+    let mut early = Box::pin(gathered.of(customer));
     assert!(futures::poll!(&mut early).is_pending());
-    let mut late = Box::pin(gathered.orders_of(customer));
+    let mut late = Box::pin(gathered.of(customer));
     assert!(futures::poll!(&mut late).is_pending());
     finish(&waiting, 0);
     assert!(futures::poll!(&mut early).is_ready());
@@ -70,9 +70,9 @@ async fn whoever_asks_while_a_read_is_under_way_gets_a_younger_one() {
 #[tokio::test]
 async fn a_read_goes_on_without_the_one_who_began_it_and_its_failure_is_told_to_all() {
     let (gathered, waiting) = held();
-    let mut leader = Box::pin(gathered.orders_of(Uuid::from_u128(1)));
+    let mut leader = Box::pin(gathered.of(Uuid::from_u128(1)));
     assert!(futures::poll!(&mut leader).is_pending());
-    let mut followers = Box::pin(join_all(customers(2, 5).into_iter().map(|customer| gathered.orders_of(customer))));
+    let mut followers = Box::pin(join_all(customers(2, 5).into_iter().map(|customer| gathered.of(customer))));
     assert!(futures::poll!(&mut followers).is_pending());
     drop(leader);
     assert!(futures::poll!(&mut followers).is_pending());
@@ -86,9 +86,9 @@ async fn a_read_goes_on_without_the_one_who_began_it_and_its_failure_is_told_to_
 async fn reads_are_bounded_however_large_the_crowd() {
     let count = Arc::new(AtomicUsize::new(0));
     let (gathered, waiting) = held();
-    let mut first = Box::pin(gathered.orders_of(Uuid::nil()));
+    let mut first = Box::pin(gathered.of(Uuid::nil()));
     assert!(futures::poll!(&mut first).is_pending());
-    let mut crowd = Box::pin(join_all(customers(1, 2_501).into_iter().map(|customer| gathered.orders_of(customer))));
+    let mut crowd = Box::pin(join_all(customers(1, 2_501).into_iter().map(|customer| gathered.of(customer))));
     while futures::poll!(&mut crowd).is_pending() {
         let next = waiting.lock().pop();
         if let Some((customers, end)) = next {

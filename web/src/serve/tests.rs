@@ -1,6 +1,7 @@
 //! What a process tells its rooms when messages were lost on the way to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -10,7 +11,7 @@ use shared::ledger::book::Terms;
 use shared::ledger::conformance::demo;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Change, Ledger as _, RefundRequest, RefundWhat};
-use shared::message::Message;
+use shared::message::{Message, Place};
 use shared::order::{Order, Outcome, State, StoredRequest};
 use shared::queue::memory::Memory;
 use shared::rooms::Envelope;
@@ -169,4 +170,33 @@ fn an_old_message_that_comes_late_does_not_make_a_room_forget_what_it_was_told()
     app.hub.has_missed();
     now(compare(app));
     assert!(told(&mut tab).is_empty(), "and has missed nothing");
+}
+
+#[test]
+fn who_waits_long_is_told_their_place_seldom_and_more_often_the_nearer_it_comes() {
+    let env = Seeded::new(5).env();
+    let (app, ledger) = shop(&env);
+    let paid = paid_order(&env, &ledger, env.uuid_v4());
+    let mut tab = Hub::join(&app, paid.customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    let waiting = Order { state: State::Accepted, version: 1, ..paid.clone() };
+    app.hub.expect(&waiting, false);
+    assert_eq!(app.hub.queues(), [waiting.sale.clone()].into());
+    let mut tell = |at_s: u64, eta_s: Option<i64>| {
+        let place = Place { position: 7, eta_ms: eta_s.map(|s| s * 1_000) };
+        app.hub.tell_places(Duration::from_secs(at_s), |_, _| place);
+        std::iter::from_fn(|| tab.frames.try_recv().ok()).count()
+    };
+    let mut told_at = |from: u64, to: u64, eta_s: &dyn Fn(u64) -> Option<i64>| {
+        (from..to).filter(|at| tell(*at, eta_s(*at)) > 0).collect::<Vec<u64>>()
+    };
+    let at_once_then_by_halves = told_at(0, 16, &|at| Some(16 - i64::try_from(at).unwrap()));
+    assert_eq!(at_once_then_by_halves, [0, 8, 12, 14, 15]);
+    assert_eq!(told_at(16, 40, &|_| Some(4_000)), [16, 26, 36], "however long it takes");
+    assert_eq!(told_at(46, 49, &|_| None), [46, 47, 48], "nobody knows how long: every second");
+    // A second order is told of at the next tick, whatever was said of the first.
+    assert_eq!(told_at(49, 50, &|_| Some(4_000)), [49]);
+    app.hub.expect(&Order { id: env.uuid_v7(), ..waiting }, false);
+    assert_eq!(told_at(50, 52, &|_| Some(4_000)), [50]);
+    app.hub.deliver(&Envelope { room: paid.customer, frame: Message::order(&paid, env.now(), None).to_json().into() });
+    assert!(app.hub.open_orders().len() == 1, "the one that is paid waits no longer");
 }
