@@ -47,8 +47,9 @@ struct Room {
     connections: Vec<(u64, mpsc::Sender<Utf8Bytes>)>,
     /// Their orders, as last told: the ended ones, too, since a refund may be told of them at any time.
     orders: HashMap<Uuid, Known>,
-    /// When it hears of its places again, on the monotonic clock.
-    places_due: Duration,
+    /// When it hears of its places again, on the monotonic clock; `None` after an order has come, whose place was told
+    /// with it.
+    places_due: Option<Duration>,
 }
 
 /// An order of a live room.
@@ -301,7 +302,7 @@ impl Room {
             self.remember(order.id, known);
         } else if let Entry::Vacant(place) = self.orders.entry(order.id) {
             place.insert(known);
-            self.places_due = Duration::ZERO;
+            self.places_due = None;
         }
     }
 
@@ -317,7 +318,7 @@ impl Room {
     }
 
     fn tell_places(&mut self, now: Duration, place: &impl Fn(&str, i64) -> Place) {
-        if self.orders.is_empty() || now < self.places_due {
+        if self.orders.is_empty() || self.places_due.is_some_and(|due| now < due) {
             return;
         }
         let waiting = self.orders.iter().filter_map(|(id, known)| Some((*id, known, known.queue_number?)));
@@ -328,8 +329,10 @@ impl Room {
         }
         let soonest = orders.iter().filter_map(|order| order.place.eta_ms).min();
         let half = Duration::from_millis(soonest.map_or(0, |eta| eta.unsigned_abs() / 2));
-        self.places_due = now + half.clamp(PLACES_EVERY.0, PLACES_EVERY.1) - SLACK;
-        self.send(&Message::Queue { orders }.to_json().into());
+        let due = now + half.clamp(PLACES_EVERY.0, PLACES_EVERY.1) - SLACK;
+        if self.places_due.replace(due).is_some() {
+            self.send(&Message::Queue { orders }.to_json().into());
+        }
     }
 
     /// Whether it was news, or at least not older than what was known.
@@ -337,7 +340,7 @@ impl Room {
         let is_older = |before: &Known| Guard::ToldVersion.refuses(before.version > known.version);
         let keeps_up = !self.orders.get(&order).is_some_and(is_older);
         if keeps_up && self.orders.insert(order, known).is_none() {
-            self.places_due = Duration::ZERO;
+            self.places_due = None;
         }
         keeps_up
     }

@@ -2,13 +2,13 @@
 //!
 //! # What a write is
 //!
-//! Callers hand their operations to one writer task, which makes many of them durable in one transaction: a disk
+//! Callers hand their operations to one writer, which makes many of them durable in one transaction: a disk
 //! that can wait for a few hundred flushes a second then carries tens of thousands of orders. Within it the rows
 //! that the group speaks of are loaded into a [`Book`](super::book::Book), which decides in order of arrival; what it
 //! changed is stored under guards of the database's own. An answer is sent when its transaction is on disk, never
 //! before. What happens when something fails on the way, the writer's module tells.
 //!
-//! Several ledgers may work on one database: processes of one host on a SQLite file, which take turns, or processes
+//! Several ledgers may work on one database: processes of one host on a SQLite file, which take turns ([`turns`]), or processes
 //! of many hosts on PostgreSQL, where a group locks its sales by slug and its orders by id.
 //!
 //! # The guards
@@ -28,17 +28,20 @@
 mod clock;
 mod entities;
 mod failure;
+mod flush;
 mod group;
 mod image;
 mod load;
 mod member;
 mod migrations;
+mod moving;
 mod open;
 mod read;
 mod readers;
 mod rows;
 mod statements;
 mod store;
+mod turns;
 mod writer;
 
 #[cfg(test)]
@@ -50,15 +53,17 @@ use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, IsolationLevel, Statement, TransactionOptions,
     TransactionTrait,
 };
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use self::clock::Clock;
 use self::failure::Failure;
+use self::flush::Flush;
 use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
+use self::moving::Moving;
 use self::readers::{Readers, Turn};
+use self::turns::Turns;
 use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
@@ -74,10 +79,11 @@ pub struct SqlLedger {
     env: Env,
     clock: Clock,
     readers: Readers,
+    flush: Flush,
     /// The way to the writer; taken out by [`Self::close`].
     writer: Mutex<Option<mpsc::Sender<Member>>>,
-    /// The writer itself, to be waited for by [`Self::close`].
-    writing: Mutex<Option<JoinHandle<()>>>,
+    /// Told when the writer has ended, to be waited for by [`Self::close`].
+    writing: Mutex<Option<oneshot::Receiver<()>>>,
     #[cfg(test)]
     faults: tests::Faults,
 }
@@ -96,15 +102,20 @@ impl SqlLedger {
         let clock = Clock::default();
         clock.compare(&opened.writer, &env).await?;
         let (writer, asked) = mpsc::channel(writer::MOST_WAITING);
-        let desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms);
+        let flush = opened.file.as_deref().map_or_else(Flush::none, Flush::of);
+        let moving = Moving::new(opened.mover, flush.clone(), env.clone());
+        let mut desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms, moving);
+        let turns = opened.file.as_deref().map(|file| Turns::at(file, env.clone())).transpose();
+        desk.turns =
+            turns.map_err(|error| LedgerError(format!("a file next to the ledger cannot be made: {error}")))?;
         #[cfg(test)]
         let faults = desk.faults.clone();
-        // Adapters may spawn; this is the ledger's one task. It ends when the ledger is dropped or closed.
-        let writing = tokio::spawn(writer::run(desk, asked));
+        let writing = on_a_thread(writer::run(desk, asked, flush.clone()))?;
         Ok(Self {
             readers: Readers::new(opened.readers, env.clone()),
             env,
             clock,
+            flush,
             writer: Mutex::new(Some(writer)),
             writing: Mutex::new(Some(writing)),
             #[cfg(test)]
@@ -157,10 +168,33 @@ impl SqlLedger {
         Ok(turn.begin_with_options(options).await?)
     }
 
+    /// What was read, once it is durable: a transaction's work is seen a little before that.
+    async fn kept<T>(&self, found: T) -> Result<T, LedgerError> {
+        self.flush.through().await?;
+        Ok(found)
+    }
+
     async fn mark(&self, mark: Mark) -> Result<u64, LedgerError> {
         let (ask, reply) = Ask::new(mark);
         self.ask(Member::Mark(ask), reply).await
     }
+}
+
+/// Runs the writer, which ends when the ledger is dropped or closed.
+///
+/// On a thread of its own: a group is a few dozen statements, one after the other, and each answer of the database would
+/// have to wait among all that the crowd has made ready to run, with everybody else waiting for the group.
+fn on_a_thread(writer: impl Future<Output = ()> + Send + 'static) -> Result<oneshot::Receiver<()>, LedgerError> {
+    let runtime = tokio::runtime::Handle::current();
+    let (ended, writing) = oneshot::channel();
+    let run = move || {
+        runtime.block_on(writer);
+        // Most often nobody asks.
+        let _ = ended.send(());
+    };
+    let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(run);
+    thread.map_err(|error| LedgerError(format!("its writer has no thread: {error}")))?;
+    Ok(writing)
 }
 
 #[async_trait]
@@ -197,7 +231,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError> {
-        Ok(read::orders(&*self.readers.turn().await?, &[id], false).await?.pop())
+        let found = read::orders(&*self.readers.turn().await?, &[id], false).await?.pop();
+        self.kept(found).await
     }
 
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
@@ -205,27 +240,32 @@ impl Ledger for SqlLedger {
         // In the order in which they were asked for.
         let place: std::collections::HashMap<Uuid, usize> = ids.iter().copied().zip(0..).collect();
         found.sort_by_key(|order| place.get(&order.id).copied());
-        Ok(found)
+        self.kept(found).await
     }
 
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::orders_of(&*self.readers.turn().await?, customers, most).await?)
+        let found = read::orders_of(&*self.readers.turn().await?, customers, most).await?;
+        self.kept(found).await
     }
 
     async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
-        Ok(read::order_ids(&*self.readers.turn().await?, sale, most).await?)
+        let found = read::order_ids(&*self.readers.turn().await?, sale, most).await?;
+        self.kept(found).await
     }
 
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
-        Ok(read::attempt(&*self.readers.turn().await?, order, number).await?)
+        let found = read::attempt(&*self.readers.turn().await?, order, number).await?;
+        self.kept(found).await
     }
 
     async fn left(&self, what: Left, most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::left(&*self.readers.turn().await?, what, self.now(), most).await?)
+        let found = read::left(&*self.readers.turn().await?, what, self.now(), most).await?;
+        self.kept(found).await
     }
 
     async fn audit(&self, order: Uuid) -> Result<Vec<AuditEntry>, LedgerError> {
-        Ok(read::audit(&*self.readers.turn().await?, order).await?)
+        let found = read::audit(&*self.readers.turn().await?, order).await?;
+        self.kept(found).await
     }
 
     async fn create_sale(&self, sale: Sale) -> Result<Created, LedgerError> {
@@ -234,7 +274,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
-        Ok(read::sales(&*self.readers.turn().await?).await?)
+        let found = read::sales(&*self.readers.turn().await?).await?;
+        self.kept(found).await
     }
 
     async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
@@ -243,7 +284,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
-        Ok(read::counters(&*self.readers.turn().await?, sale).await?)
+        let found = read::counters(&*self.readers.turn().await?, sale).await?;
+        self.kept(found).await
     }
 
     async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
@@ -251,7 +293,7 @@ impl Ledger for SqlLedger {
         let tx = Self::one_state(&turn).await?;
         let committed = read::committed(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
-        Ok(committed)
+        self.kept(committed).await
     }
 
     async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError> {
@@ -264,7 +306,7 @@ impl Ledger for SqlLedger {
         let tx = Self::one_state(&turn).await?;
         let image = image::read(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
-        Ok(image)
+        self.kept(image).await
     }
 
     async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError> {
@@ -273,11 +315,13 @@ impl Ledger for SqlLedger {
     }
 
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
-        Ok(read::unhandled_events(&*self.readers.turn().await?, most).await?)
+        let found = read::unhandled_events(&*self.readers.turn().await?, most).await?;
+        self.kept(found).await
     }
 
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
-        Ok(read::event(&*self.readers.turn().await?, id).await?)
+        let found = read::event(&*self.readers.turn().await?, id).await?;
+        self.kept(found).await
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
@@ -289,7 +333,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        Ok(read::bookmark(&*self.readers.turn().await?, name).await?)
+        let found = read::bookmark(&*self.readers.turn().await?, name).await?;
+        self.kept(found).await
     }
 
     async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
@@ -297,7 +342,8 @@ impl Ledger for SqlLedger {
     }
 
     async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
-        Ok(read::paid(&*self.readers.turn().await?, after, until, most).await?)
+        let found = read::paid(&*self.readers.turn().await?, after, until, most).await?;
+        self.kept(found).await
     }
 
     async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
@@ -309,11 +355,13 @@ impl Ledger for SqlLedger {
     }
 
     async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
-        Ok(read::unmatched(&*self.readers.turn().await?, most).await?)
+        let found = read::unmatched(&*self.readers.turn().await?, most).await?;
+        self.kept(found).await
     }
 
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
-        Ok(read::outbox(&*self.readers.turn().await?, most).await?)
+        let found = read::outbox(&*self.readers.turn().await?, most).await?;
+        self.kept(found).await
     }
 
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
@@ -339,14 +387,17 @@ impl Ledger for SqlLedger {
     }
 
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
-        Ok(read::refunds_of(&*self.readers.turn().await?, order).await?)
+        let found = read::refunds_of(&*self.readers.turn().await?, order).await?;
+        self.kept(found).await
     }
 
     async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
-        Ok(read::due_refunds(&*self.readers.turn().await?, self.now(), most).await?)
+        let found = read::due_refunds(&*self.readers.turn().await?, self.now(), most).await?;
+        self.kept(found).await
     }
 
     async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
-        Ok(read::returned(&*self.readers.turn().await?).await?)
+        let found = read::returned(&*self.readers.turn().await?).await?;
+        self.kept(found).await
     }
 }

@@ -13,8 +13,10 @@ use super::clock::Clock;
 use super::entities::{inbox, sales};
 use super::failure::{Failure, Receipt};
 use super::member::{Ask, Mark, Member, NewEpoch, Steering};
+use super::moving::Moving;
 use super::statements::{self, Existing};
 use super::store::{Before, exactly};
+use super::turns::Turns;
 use super::{image, load, rows, store};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
@@ -28,18 +30,23 @@ pub(super) struct Desk {
     pub(super) env: Env,
     pub(super) clock: Clock,
     pub(super) terms: Terms,
+    /// Whose turn it is to write, where processes share a file.
+    pub(super) turns: Option<Turns>,
+    pub(super) moving: Moving,
     /// What is to go wrong with the next COMMIT.
     #[cfg(test)]
     pub(super) faults: super::tests::Faults,
 }
 
 impl Desk {
-    pub(super) fn new(db: DatabaseConnection, env: Env, clock: Clock, terms: Terms) -> Self {
+    pub(super) fn new(db: DatabaseConnection, env: Env, clock: Clock, terms: Terms, moving: Moving) -> Self {
         Self {
             db,
             env,
             clock,
             terms,
+            turns: None,
+            moving,
             #[cfg(test)]
             faults: super::tests::Faults::default(),
         }
@@ -50,10 +57,19 @@ impl Desk {
     pub(super) async fn attempt(&self, members: &mut [Member], doubt: &mut Option<Receipt>) -> Result<(), Failure> {
         let immediate = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
+        // Until the commit is through.
+        let _turn = match &self.turns {
+            Some(turns) => turns.next().await,
+            None => None,
+        };
         let tx = self.db.begin_with_options(options).await?;
         match self.work(&tx, members, doubt).await {
             Ok(None) => Ok(tx.rollback().await?),
-            Ok(Some(receipt)) => self.commit(tx).await.map_err(|error| Failure::Doubt(receipt, error)),
+            Ok(Some(receipt)) => {
+                self.commit(tx).await.map_err(|error| Failure::Doubt(receipt, error))?;
+                self.moving.after_commit(&self.db).await;
+                Ok(())
+            }
             Err(failure) => {
                 if let Err(error) = tx.rollback().await {
                     tracing::debug!(%error, "a failed transaction of the ledger could not be rolled back in order");

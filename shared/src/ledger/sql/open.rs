@@ -1,6 +1,7 @@
 //! Opening the database: one connection that writes, some that read, and settings that make a commit mean what it
 //! says.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -20,9 +21,9 @@ pub(super) const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// SQLite: pages (of 4 KiB) that the write-ahead log may have before it is moved into the database. Larger than the
-/// default of 1,000, since each move waits for the disk once more.
-const CHECKPOINT_PAGES: &str = "8000";
+/// SQLite: pages (of 4 KiB) that the write-ahead log may have before a COMMIT moves it into the database. By then
+/// [`super::moving`] has done so long ago.
+const CHECKPOINT_PAGES: &str = "100000";
 /// SQLite: page cache of the writer, in KiB (negative by its convention).
 const CACHE_KIB: &str = "-65536";
 /// Statements that a connection keeps prepared: every shape of [`super::statements`] fits in.
@@ -54,6 +55,10 @@ pub(super) struct Opened {
     pub(super) writer: DatabaseConnection,
     /// Connections that read.
     pub(super) readers: DatabaseConnection,
+    /// A connection that moves SQLite's log.
+    pub(super) mover: Option<DatabaseConnection>,
+    /// The file, if it is SQLite's.
+    pub(super) file: Option<PathBuf>,
 }
 
 enum Kind {
@@ -89,7 +94,7 @@ pub(super) async fn migrate(url: &str) -> Result<(), LedgerError> {
 impl Opened {
     /// Closes every connection.
     pub(super) async fn close(self) {
-        for pool in [self.readers, self.writer] {
+        for pool in [Some(self.readers), self.mover, Some(self.writer)].into_iter().flatten() {
             if let Err(error) = pool.close().await {
                 tracing::warn!(%error, "a connection to the ledger was not closed in order");
             }
@@ -134,23 +139,28 @@ fn place(kind: &Kind) -> String {
 async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
     match kind {
         Kind::Sqlite(options) => {
+            let file = options.get_filename().to_owned();
             let options = options
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
+                // A commit is not durable yet: [`super::flush`] sees to that.
+                .synchronous(SqliteSynchronous::Normal)
                 .foreign_keys(true)
                 .busy_timeout(BUSY)
                 .statement_cache_capacity(PREPARED)
                 .row_buffer_size(512)
                 .disable_statement_logging();
             let writes = options.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("cache_size", CACHE_KIB);
-            let reads = options.pragma("query_only", "on");
+            let reads = options.clone().pragma("query_only", "on");
             let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE + BUSY).test_before_acquire(false);
             // The writer first: it makes the file, and turns it to WAL.
             let writer = pool().max_connections(1).connect_with(writes).await?;
             let readers = pool().max_connections(READERS).connect_with(reads).await?;
+            let mover = pool().max_connections(1).connect_with(options).await?;
             Ok(Opened {
+                mover: Some(SqlxSqliteConnector::from_sqlx_sqlite_pool(mover)),
                 writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
                 readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
+                file: Some(file),
             })
         }
         Kind::Postgres(options) => {
@@ -168,6 +178,8 @@ async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
             Ok(Opened {
                 writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
                 readers: SqlxPostgresConnector::from_sqlx_postgres_pool(readers),
+                mover: None,
+                file: None,
             })
         }
     }

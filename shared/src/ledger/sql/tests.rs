@@ -1,6 +1,7 @@
 //! What the conformance suite cannot see from outside: lost answers to COMMIT, broken members, the file itself.
 
 mod guards;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
