@@ -102,8 +102,8 @@ impl SqlLedger {
         let clock = Clock::default();
         clock.compare(&opened.writer, &env).await?;
         let (writer, asked) = mpsc::channel(writer::MOST_WAITING);
-        let flush = opened.file.as_deref().map_or_else(Flush::none, Flush::of);
-        let moving = Moving::new(opened.mover, flush.clone(), env.clone());
+        let flush = opened.file.as_deref().map_or_else(Flush::none, |file| Flush::of(file, env.clone()));
+        let moving = Moving::new(opened.mover, env.clone());
         let mut desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms, moving);
         let turns = opened.file.as_deref().map(|file| Turns::at(file, env.clone())).transpose();
         desk.turns =

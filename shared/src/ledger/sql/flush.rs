@@ -9,25 +9,26 @@
 //! leaves the log for the database was flushed before by SQLite itself (<https://www.sqlite.org/wal.html>, "Checkpointing"
 //! and "Performance Considerations").
 //!
-//! Which transaction was the last one stands at the beginning of the log's index, a file that all processes share
-//! (<https://www.sqlite.org/walformat.html>, "The WAL-Index Header"). While that is what it was before the last flush, there
-//! is nothing to flush.
+//! While the log was last written when it was before the last flush, there is nothing to flush. Its index, which would tell
+//! more, must not be looked into: whoever closes a file lets go of all the locks that its process has on it, SQLite's among
+//! them (<https://www.sqlite.org/howtocorrupt.html>, 2.2). On the log itself there are none.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::env::Env;
 use crate::gather::Gather;
 use crate::ledger::LedgerError;
 
 /// Callers of one flush at most.
 const MOST_TOGETHER: usize = 10_000;
-/// The header of the log's index, in bytes.
-const HEADER: usize = 48;
+/// Systems note with less precision than this when a file was written, in ms: two writes within it may look like one.
+const PRECISION_MS: i64 = 100;
 
 /// Makes what was written durable; clones are the same.
 #[derive(Clone)]
@@ -36,17 +37,33 @@ pub(super) struct Flush(Option<Arc<Log>>);
 /// The write-ahead log of a database.
 struct Log {
     log: PathBuf,
-    index: PathBuf,
-    /// How the index began before the last flush.
+    env: Env,
     flushed: Mutex<State>,
+    /// How often it was flushed.
+    #[cfg(test)]
+    flushes: std::sync::atomic::AtomicU32,
     together: Gather<(), Result<(), LedgerError>>,
 }
 
 enum State {
     Unknown,
-    Flushed([u8; HEADER]),
+    /// Nothing of what was written until then is left to flush.
+    Flushed(Written),
     /// A flush failed. What the system has forgotten then, no later flush brings back.
     Broken(LedgerError),
+}
+
+/// When the log was written last, in seconds and nanoseconds, and how long it is in bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Written {
+    at: (i64, i64),
+    bytes: u64,
+}
+
+impl Written {
+    fn ms(self) -> i64 {
+        self.at.0.saturating_mul(1_000).saturating_add(self.at.1 / 1_000_000)
+    }
 }
 
 impl Flush {
@@ -56,22 +73,17 @@ impl Flush {
     }
 
     /// Of a SQLite file.
-    pub(super) fn of(database: &Path) -> Self {
-        let beside = |suffix: &str| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        let together = Gather::new(MOST_TOGETHER);
-        let flushed = Mutex::new(State::Unknown);
-        Self(Some(Arc::new(Log { log: beside("-wal"), index: beside("-shm"), flushed, together })))
-    }
-
-    /// How many pages the log has.
-    pub(super) fn pages(&self) -> Option<u32> {
-        // The header's field mxFrame, in the machine's own byte order.
-        let header = self.0.as_ref()?.header()?;
-        header.get(16..20)?.try_into().ok().map(u32::from_ne_bytes)
+    pub(super) fn of(database: &Path, env: Env) -> Self {
+        let mut log = database.as_os_str().to_owned();
+        log.push("-wal");
+        Self(Some(Arc::new(Log {
+            log: PathBuf::from(log),
+            env,
+            flushed: Mutex::new(State::Unknown),
+            #[cfg(test)]
+            flushes: std::sync::atomic::AtomicU32::new(0),
+            together: Gather::new(MOST_TOGETHER),
+        })))
     }
 
     /// Returns when all that was committed before this call, by whichever process, is on disk.
@@ -100,6 +112,11 @@ impl Flush {
 
 #[cfg(test)]
 impl Flush {
+    /// How often the log was flushed by this one.
+    pub(super) fn flushes(&self) -> u32 {
+        self.0.as_ref().map_or(0, |log| log.flushes.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
     /// Whether there is nothing to flush, as far as this process knows.
     pub(super) fn has_all(&self) -> Result<bool, LedgerError> {
         self.0.as_ref().map_or(Ok(true), |log| log.is_flushed())
@@ -123,25 +140,29 @@ impl Log {
     fn is_flushed(&self) -> Result<bool, LedgerError> {
         match &*self.flushed.lock() {
             State::Unknown => Ok(false),
-            State::Flushed(before) => Ok(self.header().is_some_and(|now| now == *before)),
+            State::Flushed(before) => Ok(self.written().is_some_and(|now| now == *before)),
             State::Broken(error) => Err(error.clone()),
         }
     }
 
-    fn header(&self) -> Option<[u8; HEADER]> {
-        let mut header = [0; HEADER];
-        File::open(&self.index).and_then(|index| index.read_exact_at(&mut header, 0)).ok().map(|()| header)
+    fn written(&self) -> Option<Written> {
+        let log = std::fs::metadata(&self.log).ok()?;
+        Some(Written { at: (log.mtime(), log.mtime_nsec()), bytes: log.len() })
     }
 
     fn flush(&self) -> Result<(), LedgerError> {
-        let header = self.header();
+        #[cfg(test)]
+        self.flushes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (written, now) = (self.written(), self.env.now());
+        // Whatever is written from now on will be seen to be later.
+        let written = written.filter(|written| now.0 > written.ms().saturating_add(PRECISION_MS));
         let result = self.flush_file().map_err(|error| failed(&error));
         let mut flushed = self.flushed.lock();
         if let State::Broken(error) = &*flushed {
             return Err(error.clone());
         }
-        *flushed = match (&result, header) {
-            (Ok(()), Some(header)) => State::Flushed(header),
+        *flushed = match (&result, written) {
+            (Ok(()), Some(written)) => State::Flushed(written),
             (Ok(()), None) => State::Unknown,
             (Err(error), _) => State::Broken(error.clone()),
         };

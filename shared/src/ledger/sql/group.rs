@@ -67,7 +67,7 @@ impl Desk {
             Ok(None) => Ok(tx.rollback().await?),
             Ok(Some(receipt)) => {
                 self.commit(tx).await.map_err(|error| Failure::Doubt(receipt, error))?;
-                self.moving.after_commit(&self.db).await;
+                self.moving.after_commit(&self.db, members.len()).await;
                 Ok(())
             }
             Err(failure) => {

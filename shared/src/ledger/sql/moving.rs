@@ -11,19 +11,19 @@ use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use tokio::sync::Notify;
 
-use super::flush::Flush;
 use crate::env::Env;
 
-/// Pages (of 4 KiB) in the log before it is moved.
-const LONG: u32 = 8_000;
+/// Operations of this process in the log before it is moved: each changes about four pages (of 4 KiB). In tests it is
+/// moved all the time.
+const LONG: usize = if cfg!(test) { 20 } else { 2_000 };
 /// How long to leave it after another process was met at it.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// How far it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// There is nothing to do yet.
-    Short,
+    /// There is nothing to do yet; so many operations are in it.
+    Short(usize),
     /// The log is long.
     Long,
     /// Most of it is moved.
@@ -34,15 +34,14 @@ enum Stage {
 pub(super) struct Moving {
     /// A connection that nobody else uses; `None` for a database that has no such log.
     db: Option<DatabaseConnection>,
-    flush: Flush,
     env: Env,
     stage: Mutex<Stage>,
     is_long: Notify,
 }
 
 impl Moving {
-    pub(super) fn new(db: Option<DatabaseConnection>, flush: Flush, env: Env) -> Self {
-        Self { db, flush, env, stage: Mutex::new(Stage::Short), is_long: Notify::new() }
+    pub(super) fn new(db: Option<DatabaseConnection>, env: Env) -> Self {
+        Self { db, env, stage: Mutex::new(Stage::Short(0)), is_long: Notify::new() }
     }
 
     /// Moves most of the log whenever it is long.
@@ -54,23 +53,25 @@ impl Moving {
             if !moved {
                 self.env.sleep(AGAIN).await;
             }
-            *self.stage.lock() = if moved { Stage::Moved } else { Stage::Short };
+            *self.stage.lock() = if moved { Stage::Moved } else { Stage::Short(0) };
         }
     }
 
-    /// Called by the writer with its connection after a COMMIT, as long as it has its turn.
-    pub(super) async fn after_commit(&self, writer: &DatabaseConnection) {
-        let stage = *self.stage.lock();
-        match stage {
-            Stage::Short if self.flush.pages().is_some_and(|pages| pages >= LONG) => {
-                *self.stage.lock() = Stage::Long;
-                self.is_long.notify_one();
+    /// Called by the writer with its connection after a COMMIT of so many operations, as long as it has its turn.
+    pub(super) async fn after_commit(&self, writer: &DatabaseConnection, operations: usize) {
+        let stage = {
+            let mut stage = self.stage.lock();
+            if let Stage::Short(before) = *stage {
+                *stage = if before + operations < LONG { Stage::Short(before + operations) } else { Stage::Long };
+                if *stage == Stage::Long {
+                    self.is_long.notify_one();
+                }
             }
-            Stage::Moved => {
-                move_log(writer).await;
-                *self.stage.lock() = Stage::Short;
-            }
-            Stage::Short | Stage::Long => {}
+            *stage
+        };
+        if stage == Stage::Moved {
+            move_log(writer).await;
+            *self.stage.lock() = Stage::Short(0);
         }
     }
 }
