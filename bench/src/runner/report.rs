@@ -59,7 +59,8 @@ pub(super) fn write_report(places: &Places, disturbed: f64) -> Result<()> {
             let _ = writeln!(text, "\n![{}](images/{})", plot.title, plot.file);
         }
         if let Some(record) = cells.of.values().flatten().last() {
-            let _ = writeln!(text, "\nOne driver's command line:\n\n```\n{}\n```", record.command);
+            let (profile, command) = (&record.profile, &record.command);
+            let _ = writeln!(text, "\nProfile `{profile}`. One driver's command line:\n\n```\n{command}\n```");
             newest = Some(record.clone());
         }
         page = between_marks(&page, scenario.name(), &text)?;
