@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use super::flush::Flush;
 use crate::env::Env;
 
-/// Pages (of 4 KiB) in the log before it is moved.
-const LONG: u32 = 8_000;
+/// Pages (of 4 KiB) in the log before it is moved. In tests it is moved all the time.
+const LONG: u32 = if cfg!(test) { 60 } else { 8_000 };
 /// How long to leave it after another process was met at it.
 const AGAIN: Duration = Duration::from_millis(100);
 

@@ -125,6 +125,25 @@ async fn two_ledgers_at_one_file_under_load_both_get_on() {
 }
 
 #[tokio::test]
+async fn the_log_is_moved_beside_the_work_and_begins_anew() {
+    let (files, env) = (Files::new(), Env::system());
+    let url = files.next();
+    // Two of them: each may meet the other at it.
+    let ledgers = [connect(&url, &env).await, connect(&url, &env).await];
+    selling(&ledgers[0], 10_000).await;
+    for _ in 0..200 {
+        for ledger in &ledgers {
+            assert!(matches!(ledger.accept(purchase(&env)).await, Ok(Accepted::New(_))));
+        }
+    }
+    let log = files.folder.path().join("0.db-wal");
+    let pages = std::fs::metadata(log).unwrap().len() / 4_096;
+    // Each purchase changes a dozen pages, and no COMMIT has moved any.
+    assert!(pages < 2_000, "{pages} pages");
+    assert_eq!(ledgers[1].image("demo").await.unwrap().unwrap().pins.len(), 400);
+}
+
+#[tokio::test]
 async fn what_another_process_has_written_is_flushed_before_it_is_told() {
     let (files, env) = (Files::new(), Env::system());
     let url = files.next();
