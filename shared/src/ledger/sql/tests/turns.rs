@@ -143,6 +143,30 @@ async fn the_log_is_moved_beside_the_work_and_begins_anew() {
     assert_eq!(ledgers[1].image("demo").await.unwrap().unwrap().pins.len(), 400);
 }
 
+/// Without them two processes write over each other, and the file is lost.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sqlite_keeps_its_locks_on_the_index_whatever_is_written_flushed_and_read() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (files, env) = (Files::new(), Env::system());
+    let ledger = connect(&files.next(), &env).await;
+    selling(&ledger, 20).await;
+    for _ in 0..10 {
+        assert!(matches!(ledger.accept(purchase(&env)).await, Ok(Accepted::New(_))));
+        ledger.sales().await.unwrap();
+    }
+    is_quiet(&ledger).await;
+    let index = std::fs::metadata(files.folder.path().join("0.db-shm")).unwrap().ino();
+    let (process, file) = (std::process::id().to_string(), format!(":{index}"));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let is_ours = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&"POSIX") && words.contains(&&*process) && words.iter().any(|word| word.ends_with(&file))
+    };
+    // As long as the database is open there is one, at its byte 128.
+    assert!(locks.lines().any(is_ours), "{locks}");
+}
+
 /// Reads until the last write is so long ago that no later one can be taken for it.
 async fn is_quiet(ledger: &SqlLedger) {
     let began = Instant::now();
