@@ -6,7 +6,7 @@ use super::imports::code_files;
 use super::rust::mentions;
 
 /// What asks the machine.
-const FORBIDDEN: [&str; 13] = [
+const FORBIDDEN: [&str; 14] = [
     "SystemTime::now",
     "Instant::now",
     "Timestamp::now",
@@ -20,6 +20,7 @@ const FORBIDDEN: [&str; 13] = [
     "tokio::task",
     "thread::sleep",
     "thread::spawn",
+    "thread::Builder",
 ];
 
 /// The adapters: files, or folders with a `/` at the end, that may, and why they must.
@@ -76,6 +77,7 @@ fn code_that_asks_the_machine_is_found() {
     assert_eq!(found("use tokio::{sync::mpsc, time::sleep};"), 1);
     assert_eq!(found("let id = uuid::Uuid::now_v7();"), 1);
     assert_eq!(found("tokio::spawn(async {});"), 1);
+    assert_eq!(found("let thread = std::thread::Builder::new();"), 1);
     assert_eq!(found("let id = map(Uuid::new_v4);"), 1);
     assert_eq!(found("use tokio::sync::mpsc; use std::time::Duration; let now = env.now();"), 0);
     assert_eq!(found("#[cfg(test)] mod tests { fn f() { Instant::now(); } }"), 0);

@@ -8,8 +8,8 @@
 //! changed is stored under guards of the database's own. An answer is sent when its transaction is on disk, never
 //! before. What happens when something fails on the way, the writer's module tells.
 //!
-//! Several ledgers may work on one database: processes of one host on a SQLite file, which take turns ([`turns`]), or processes
-//! of many hosts on PostgreSQL, where a group locks its sales by slug and its orders by id.
+//! Several ledgers may work on one database: processes of one host on a SQLite file, which take turns, or processes of
+//! many hosts on PostgreSQL, where a group locks its sales by slug and its orders by id.
 //!
 //! # The guards
 //!
