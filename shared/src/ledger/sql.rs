@@ -28,7 +28,6 @@
 mod clock;
 mod entities;
 mod failure;
-mod flush;
 mod group;
 mod image;
 mod load;
@@ -58,7 +57,6 @@ use uuid::Uuid;
 
 use self::clock::Clock;
 use self::failure::Failure;
-use self::flush::Flush;
 use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
 use self::moving::Moving;
@@ -79,7 +77,6 @@ pub struct SqlLedger {
     env: Env,
     clock: Clock,
     readers: Readers,
-    flush: Flush,
     /// The way to the writer; taken out by [`Self::close`].
     writer: Mutex<Option<mpsc::Sender<Member>>>,
     /// Told when the writer has ended, to be waited for by [`Self::close`].
@@ -102,7 +99,6 @@ impl SqlLedger {
         let clock = Clock::default();
         clock.compare(&opened.writer, &env).await?;
         let (writer, asked) = mpsc::channel(writer::MOST_WAITING);
-        let flush = opened.file.as_deref().map_or_else(Flush::none, |file| Flush::of(file, env.clone()));
         let moving = Moving::new(opened.mover, env.clone());
         let mut desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms, moving);
         let turns = opened.file.as_deref().map(|file| Turns::at(file, env.clone())).transpose();
@@ -110,12 +106,11 @@ impl SqlLedger {
             turns.map_err(|error| LedgerError(format!("a file next to the ledger cannot be made: {error}")))?;
         #[cfg(test)]
         let faults = desk.faults.clone();
-        let writing = on_a_thread(writer::run(desk, asked, flush.clone()))?;
+        let writing = on_a_thread(writer::run(desk, asked))?;
         Ok(Self {
             readers: Readers::new(opened.readers, env.clone()),
             env,
             clock,
-            flush,
             writer: Mutex::new(Some(writer)),
             writing: Mutex::new(Some(writing)),
             #[cfg(test)]
@@ -166,12 +161,6 @@ impl SqlLedger {
             _ => TransactionOptions::default(),
         };
         Ok(turn.begin_with_options(options).await?)
-    }
-
-    /// What was read, once it is durable: a transaction's work is seen a little before that.
-    async fn kept<T>(&self, found: T) -> Result<T, LedgerError> {
-        self.flush.through().await?;
-        Ok(found)
     }
 
     async fn mark(&self, mark: Mark) -> Result<u64, LedgerError> {
@@ -232,7 +221,7 @@ impl Ledger for SqlLedger {
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError> {
         let found = read::orders(&*self.readers.turn().await?, &[id], false).await?.pop();
-        self.kept(found).await
+        Ok(found)
     }
 
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {
@@ -240,32 +229,27 @@ impl Ledger for SqlLedger {
         // In the order in which they were asked for.
         let place: std::collections::HashMap<Uuid, usize> = ids.iter().copied().zip(0..).collect();
         found.sort_by_key(|order| place.get(&order.id).copied());
-        self.kept(found).await
+        Ok(found)
     }
 
     async fn orders_of(&self, customers: &[Uuid], most: u32) -> Result<Vec<Order>, LedgerError> {
-        let found = read::orders_of(&*self.readers.turn().await?, customers, most).await?;
-        self.kept(found).await
+        Ok(read::orders_of(&*self.readers.turn().await?, customers, most).await?)
     }
 
     async fn order_ids(&self, sale: &str, most: u32) -> Result<Vec<Uuid>, LedgerError> {
-        let found = read::order_ids(&*self.readers.turn().await?, sale, most).await?;
-        self.kept(found).await
+        Ok(read::order_ids(&*self.readers.turn().await?, sale, most).await?)
     }
 
     async fn attempt(&self, order: Uuid, number: u32) -> Result<Option<Attempt>, LedgerError> {
-        let found = read::attempt(&*self.readers.turn().await?, order, number).await?;
-        self.kept(found).await
+        Ok(read::attempt(&*self.readers.turn().await?, order, number).await?)
     }
 
     async fn left(&self, what: Left, most: u32) -> Result<Vec<Order>, LedgerError> {
-        let found = read::left(&*self.readers.turn().await?, what, self.now(), most).await?;
-        self.kept(found).await
+        Ok(read::left(&*self.readers.turn().await?, what, self.now(), most).await?)
     }
 
     async fn audit(&self, order: Uuid) -> Result<Vec<AuditEntry>, LedgerError> {
-        let found = read::audit(&*self.readers.turn().await?, order).await?;
-        self.kept(found).await
+        Ok(read::audit(&*self.readers.turn().await?, order).await?)
     }
 
     async fn create_sale(&self, sale: Sale) -> Result<Created, LedgerError> {
@@ -274,8 +258,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
-        let found = read::sales(&*self.readers.turn().await?).await?;
-        self.kept(found).await
+        Ok(read::sales(&*self.readers.turn().await?).await?)
     }
 
     async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
@@ -284,8 +267,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
-        let found = read::counters(&*self.readers.turn().await?, sale).await?;
-        self.kept(found).await
+        Ok(read::counters(&*self.readers.turn().await?, sale).await?)
     }
 
     async fn committed(&self, sale: &str) -> Result<Option<Committed>, LedgerError> {
@@ -293,7 +275,7 @@ impl Ledger for SqlLedger {
         let tx = Self::one_state(&turn).await?;
         let committed = read::committed(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
-        self.kept(committed).await
+        Ok(committed)
     }
 
     async fn begin_epoch(&self, sale: &str, stock_run: &str) -> Result<Option<Image>, LedgerError> {
@@ -306,7 +288,7 @@ impl Ledger for SqlLedger {
         let tx = Self::one_state(&turn).await?;
         let image = image::read(&tx, sale).await?;
         tx.rollback().await.map_err(Failure::from)?;
-        self.kept(image).await
+        Ok(image)
     }
 
     async fn store_events(&self, events: Vec<InboxEvent>) -> Result<Vec<bool>, LedgerError> {
@@ -315,13 +297,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn unhandled_events(&self, most: u32) -> Result<Vec<InboxEvent>, LedgerError> {
-        let found = read::unhandled_events(&*self.readers.turn().await?, most).await?;
-        self.kept(found).await
+        Ok(read::unhandled_events(&*self.readers.turn().await?, most).await?)
     }
 
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
-        let found = read::event(&*self.readers.turn().await?, id).await?;
-        self.kept(found).await
+        Ok(read::event(&*self.readers.turn().await?, id).await?)
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
@@ -333,8 +313,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn bookmark(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        let found = read::bookmark(&*self.readers.turn().await?, name).await?;
-        self.kept(found).await
+        Ok(read::bookmark(&*self.readers.turn().await?, name).await?)
     }
 
     async fn set_bookmark(&self, name: &str, place: &str) -> Result<(), LedgerError> {
@@ -342,8 +321,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn paid(&self, after: (Timestamp, Uuid), until: Timestamp, most: u32) -> Result<Vec<Order>, LedgerError> {
-        let found = read::paid(&*self.readers.turn().await?, after, until, most).await?;
-        self.kept(found).await
+        Ok(read::paid(&*self.readers.turn().await?, after, until, most).await?)
     }
 
     async fn note_unmatched(&self, unmatched: Unmatched) -> Result<(), LedgerError> {
@@ -355,13 +333,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn unmatched(&self, most: u32) -> Result<Vec<Unmatched>, LedgerError> {
-        let found = read::unmatched(&*self.readers.turn().await?, most).await?;
-        self.kept(found).await
+        Ok(read::unmatched(&*self.readers.turn().await?, most).await?)
     }
 
     async fn outbox(&self, most: u32) -> Result<Vec<OutboxEntry>, LedgerError> {
-        let found = read::outbox(&*self.readers.turn().await?, most).await?;
-        self.kept(found).await
+        Ok(read::outbox(&*self.readers.turn().await?, most).await?)
     }
 
     async fn outbox_done(&self, id: Uuid) -> Result<(), LedgerError> {
@@ -387,17 +363,14 @@ impl Ledger for SqlLedger {
     }
 
     async fn refunds_of(&self, order: Uuid) -> Result<Vec<Refund>, LedgerError> {
-        let found = read::refunds_of(&*self.readers.turn().await?, order).await?;
-        self.kept(found).await
+        Ok(read::refunds_of(&*self.readers.turn().await?, order).await?)
     }
 
     async fn due_refunds(&self, most: u32) -> Result<Vec<Refund>, LedgerError> {
-        let found = read::due_refunds(&*self.readers.turn().await?, self.now(), most).await?;
-        self.kept(found).await
+        Ok(read::due_refunds(&*self.readers.turn().await?, self.now(), most).await?)
     }
 
     async fn returned(&self) -> Result<Vec<Returned>, LedgerError> {
-        let found = read::returned(&*self.readers.turn().await?).await?;
-        self.kept(found).await
+        Ok(read::returned(&*self.readers.turn().await?).await?)
     }
 }

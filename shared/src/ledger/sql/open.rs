@@ -142,8 +142,7 @@ async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
             let file = options.get_filename().to_owned();
             let options = options
                 .journal_mode(SqliteJournalMode::Wal)
-                // A commit is not durable yet: [`super::flush`] sees to that.
-                .synchronous(SqliteSynchronous::Normal)
+                .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY)
                 .statement_cache_capacity(PREPARED)

@@ -1,8 +1,7 @@
 //! The writer: the one thread of a ledger that writes, and thereby what concurrent callers share a transaction.
 //!
-//! It takes whatever waits, up to a bound, and never waits for more: while one group is being written the next one
-//! gathers by itself, so an idle ledger answers at once and a busy one commits in large groups. Groups are answered when
-//! they are durable ([`super::flush`]), and meanwhile the next one is written.
+//! It takes whatever waits, up to a bound, and never waits for more: while one group is being made durable the next
+//! one gathers by itself, so an idle ledger answers at once and a busy one commits in large groups.
 //!
 //! # When a group fails
 //!
@@ -21,7 +20,6 @@ use uuid::Uuid;
 
 use super::clock::COMPARED_EVERY;
 use super::failure::Failure;
-use super::flush::Flush;
 use super::group::Desk;
 use super::member::Member;
 use crate::ledger::LedgerError;
@@ -30,36 +28,20 @@ use crate::ledger::LedgerError;
 const MOST_MEMBERS: usize = 256;
 /// Members that may wait in front of the writer; more wait with their callers.
 pub(super) const MOST_WAITING: usize = 4_096;
-/// Groups that were written and wait to be durable.
-const MOST_UNFLUSHED: usize = 64;
 /// Tries at a transaction that was in somebody's way, or lost its connection.
 const MOST_TRIES: u32 = 6;
 const BACKOFF: Duration = Duration::from_millis(20);
 const MOST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Writes until nobody can ask any more, and everything asked was answered.
-pub(super) async fn run(desk: Desk, asked: mpsc::Receiver<Member>, flush: Flush) {
-    let (written, unflushed) = mpsc::channel(MOST_UNFLUSHED);
-    let work = futures::future::join(write(&desk, asked, written), answer(unflushed, flush));
+/// Writes until nobody can ask any more, and everything asked was answered; meanwhile moves the log.
+pub(super) async fn run(desk: Desk, asked: mpsc::Receiver<Member>) {
     tokio::select! {
-        _ = work => {}
+        () = write(&desk, asked) => {}
         () = desk.moving.run() => {}
     }
 }
 
-/// Answers the members of groups that were written, when they are durable.
-async fn answer(mut unflushed: mpsc::Receiver<Vec<Member>>, flush: Flush) {
-    let mut groups = Vec::new();
-    while unflushed.recv_many(&mut groups, MOST_UNFLUSHED).await > 0 {
-        let flushed = flush.through().await;
-        if let Err(error) = &flushed {
-            tracing::error!(%error, "the ledger's disk failed");
-        }
-        groups.drain(..).flatten().for_each(|member| member.answer(flushed.as_ref().err()));
-    }
-}
-
-async fn write(desk: &Desk, mut asked: mpsc::Receiver<Member>, written: mpsc::Sender<Vec<Member>>) {
+async fn write(desk: &Desk, mut asked: mpsc::Receiver<Member>) {
     let mut waiting: VecDeque<Member> = VecDeque::new();
     let mut compared = desk.env.monotonic();
     loop {
@@ -83,7 +65,7 @@ async fn write(desk: &Desk, mut asked: mpsc::Receiver<Member>, written: mpsc::Se
         }
         let group = gather(&mut waiting);
         if !group.is_empty() {
-            desk.settle(group, &written).await;
+            desk.settle(group).await;
         }
     }
 }
@@ -110,15 +92,14 @@ fn gather(waiting: &mut VecDeque<Member>) -> Vec<Member> {
 }
 
 impl Desk {
-    /// Writes a group, and hands its members on to be answered.
-    async fn settle(&self, group: Vec<Member>, written: &mpsc::Sender<Vec<Member>>) {
+    /// Makes a group durable and answers its members.
+    async fn settle(&self, group: Vec<Member>) {
         let started = self.env.monotonic();
         metrics::histogram!("ledger_group_size").record(u32::try_from(group.len()).unwrap_or(u32::MAX));
         let mut parts = vec![group];
         while let Some(mut part) = parts.pop() {
             match self.persist(&mut part).await {
-                // Who answers stays for as long as anything is written.
-                Ok(()) => drop(written.send(part).await),
+                Ok(()) => part.into_iter().for_each(|member| member.answer(None)),
                 Err(failure) => {
                     if let Failure::Guard(guard) = failure {
                         metrics::counter!("ledger_guard_fired_total", "guard" => guard).increment(1);
