@@ -259,7 +259,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     of(
         &["Lease"],
-        FEW,
+        MANY,
         &[
             "shared::queue::memory::tests::a_renewed_lease_does_not_lapse",
             "tests::queue::a_renewed_lease_does_not_lapse",
