@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Refusal, Unreachable } from "../api.js";
 import { CardProblem } from "../card.js";
-import { Draft } from "../draft.js";
+import { Draft, uuid } from "../draft.js";
 import { Holding } from "../holding.js";
 import { text } from "../messages.js";
 import { Notices } from "../notices.js";
@@ -373,4 +373,11 @@ test("who comes back and says to have paid is believed by nobody; the shop is as
   await w.paying.returned(w.store.state.orders[waits.id]);
   assert.deepEqual([w.count("refresh"), w.notices.bank], [1, null]);
   assert.equal(w.store.state.orders[waits.id].state, "requires_action");
+});
+
+test("ids are UUIDs of version 7: they sort by their time, and two of one moment differ", () => {
+  const [early, late, other] = [uuid(1763715600000), uuid(1763715600001), uuid(1763715600001)];
+  assert.match(early, /^019aa5a4-4e80-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.ok(early < late && late !== other);
+  assert.ok(uuid() > late, "by default it is now");
 });

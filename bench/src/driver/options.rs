@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::shopper::PURCHASES_MAX;
 use crate::measure::processes::Group;
 
 /// Shoppers with a websocket each who buy, timed from their purchase to what their socket says of it.
@@ -22,7 +23,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     pub waves: u32,
     /// Purchases of each shopper (4,096 at most), in rate mode one after another due time
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(PURCHASES_MAX)))]
     pub purchases: u32,
     /// All at once, or at a steady rate whatever the system does
     #[arg(long, value_enum, default_value_t = Kind::Stampede)]

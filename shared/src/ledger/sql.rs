@@ -99,13 +99,21 @@ impl SqlLedger {
         let clock = Clock::default();
         clock.compare(&opened.writer, &env).await?;
         let (writer, asked) = mpsc::channel(writer::MOST_WAITING);
-        let moving = Moving::new(opened.mover, env.clone());
-        let mut desk = Desk::new(opened.writer, env.clone(), clock.clone(), terms, moving);
         let turns = opened.file.as_deref().map(|file| Turns::at(file, env.clone())).transpose();
-        desk.turns =
-            turns.map_err(|error| LedgerError(format!("a file next to the ledger cannot be made: {error}")))?;
+        let turns = turns.map_err(|error| LedgerError(format!("a file next to it cannot be made: {error}")))?;
+        let moving = Moving::new(opened.mover, env.clone());
         #[cfg(test)]
-        let faults = desk.faults.clone();
+        let faults = tests::Faults::default();
+        let desk = Desk {
+            db: opened.writer,
+            env: env.clone(),
+            clock: clock.clone(),
+            terms,
+            turns,
+            moving,
+            #[cfg(test)]
+            faults: faults.clone(),
+        };
         let writing = on_a_thread(writer::run(desk, asked))?;
         Ok(Self {
             readers: Readers::new(opened.readers, env.clone()),
@@ -220,8 +228,7 @@ impl Ledger for SqlLedger {
     }
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>, LedgerError> {
-        let found = read::orders(&*self.readers.turn().await?, &[id], false).await?.pop();
-        Ok(found)
+        Ok(read::orders(&*self.readers.turn().await?, &[id], false).await?.pop())
     }
 
     async fn orders(&self, ids: &[Uuid]) -> Result<Vec<Order>, LedgerError> {

@@ -82,6 +82,17 @@ pub(crate) fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Or
     applied.order().cloned().unwrap()
 }
 
+fn join(app: &App, customer: Uuid) -> Connection {
+    Hub::join(app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"))
+}
+
+/// A tab that a customer has just opened.
+fn tab(app: &App, customer: Uuid) -> Connection {
+    let tab = join(app, customer);
+    now(snapshot::take(app, customer, &[])).unwrap();
+    tab
+}
+
 /// What a connection was told since it was last asked.
 fn told(connection: &mut Connection) -> Vec<(i64, String)> {
     let mut told = Vec::new();
@@ -98,8 +109,7 @@ fn a_refund_that_a_gap_in_the_rooms_has_swallowed_is_told_all_the_same() {
     let env = Seeded::new(260).env();
     let (app, ledger) = shop(&env);
     let order = paid_order(&env, &ledger, env.uuid_v4());
-    let mut tab = Hub::join(&app, order.customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
-    now(snapshot::take(&app, order.customer, &[])).unwrap();
+    let mut tab = tab(&app, order.customer);
     // An operator's refund at another door, and its message is lost on the way here.
     let (request, what) = (env.uuid_v4(), RefundWhat::Amount(1_000));
     let wish = RefundRequest { request, order: order.id, what, note: None, restock: false, by: "operator".into() };
@@ -126,8 +136,7 @@ fn an_order_that_came_and_ended_within_a_gap_is_told_to_the_tab_at_the_other_doo
     let env = Seeded::new(2).env();
     let (app, ledger) = shop(&env);
     let customer = env.uuid_v4();
-    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
-    now(snapshot::take(&app, customer, &[])).unwrap();
+    let mut tab = tab(&app, customer);
     let order = paid_order(&env, &ledger, customer);
     now(compare(app.clone()));
     assert!(told(&mut tab).is_empty(), "nobody here has heard of it");
@@ -141,8 +150,7 @@ fn a_subscription_that_has_lost_messages_has_its_rooms_compared() {
     let env = Seeded::new(3).env();
     let (app, ledger) = shop(&env);
     let customer = env.uuid_v4();
-    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
-    now(snapshot::take(&app, customer, &[])).unwrap();
+    let mut tab = tab(&app, customer);
     let subscription = now(app.rooms.subscribe()).unwrap();
     let order = paid_order(&env, &ledger, customer);
     // So many messages to others that those of this room are forgotten.
@@ -161,8 +169,7 @@ fn an_old_message_that_comes_late_does_not_make_a_room_forget_what_it_was_told()
     let (app, ledger) = shop(&env);
     let customer = env.uuid_v4();
     let order = paid_order(&env, &ledger, customer);
-    let mut tab = Hub::join(&app, customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
-    now(snapshot::take(&app, customer, &[])).unwrap();
+    let mut tab = tab(&app, customer);
     let old = Order { state: State::Charging, version: order.version - 1, ..order.clone() };
     let frame = Message::order(&old, env.now(), None).to_json().into();
     app.hub.deliver(&Envelope { room: customer, frame });
@@ -177,7 +184,7 @@ fn who_waits_long_is_told_their_place_seldom_and_more_often_the_nearer_it_comes(
     let env = Seeded::new(5).env();
     let (app, ledger) = shop(&env);
     let paid = paid_order(&env, &ledger, env.uuid_v4());
-    let mut tab = Hub::join(&app, paid.customer, Vec::new()).unwrap_or_else(|_| panic!("it may join"));
+    let mut tab = join(&app, paid.customer);
     let waiting = Order { state: State::Accepted, version: 1, ..paid.clone() };
     app.hub.expect(&waiting, false);
     assert_eq!(app.hub.queues(), [waiting.sale.clone()].into());

@@ -39,19 +39,6 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(db: DatabaseConnection, env: Env, clock: Clock, terms: Terms, moving: Moving) -> Self {
-        Self {
-            db,
-            env,
-            clock,
-            terms,
-            turns: None,
-            moving,
-            #[cfg(test)]
-            faults: super::tests::Faults::default(),
-        }
-    }
-
     /// Tries the members in one transaction. When the answer to its COMMIT is lost, that is [`Failure::Doubt`]; the
     /// next try brings the receipt along, and finds out under the same locks whether there is anything left to do.
     pub(super) async fn attempt(&self, members: &mut [Member], doubt: &mut Option<Receipt>) -> Result<(), Failure> {
