@@ -26,6 +26,7 @@
 //! A guard that fires means that something else was wrong: it is counted (`ledger_guard_fired_total`).
 
 mod clock;
+mod database;
 mod entities;
 mod failure;
 mod group;
@@ -38,6 +39,7 @@ mod open;
 mod read;
 mod readers;
 mod rows;
+mod sqlite;
 mod statements;
 mod store;
 mod turns;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
+use super::database::Database;
 use super::failure::Failure;
 use crate::env::{Env, Timestamp};
 
@@ -25,10 +26,8 @@ impl Clock {
     }
 
     /// Compares the clocks: the database's answer is taken to belong to the middle of the question's way.
-    pub(super) async fn compare(&self, db: &DatabaseConnection, env: &Env) -> Result<(), Failure> {
-        if db.get_database_backend() != DbBackend::Postgres {
-            return Ok(());
-        }
+    pub(super) async fn compare(&self, db: &Database, env: &Env) -> Result<(), Failure> {
+        let Database::Postgres(db) = db else { return Ok(()) };
         let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
         let asked = env.now().0;
         let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;

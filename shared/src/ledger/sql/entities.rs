@@ -4,7 +4,7 @@
 pub(super) mod sales {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "sales")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -32,7 +32,7 @@ pub(super) mod sales {
 pub(super) mod tiers {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "tiers")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -58,7 +58,7 @@ pub(super) mod tiers {
 pub(super) mod customers {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "customers")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -74,7 +74,7 @@ pub(super) mod customers {
 pub(super) mod orders {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "orders")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -118,7 +118,7 @@ pub(super) mod orders {
 pub(super) mod order_items {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "order_items")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -138,7 +138,7 @@ pub(super) mod order_items {
 pub(super) mod attempts {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, DeriveEntityModel)]
+    #[derive(Clone, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "attempts")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -169,7 +169,7 @@ pub(super) mod attempts {
 pub(super) mod tickets {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "tickets")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -189,7 +189,7 @@ pub(super) mod tickets {
 pub(super) mod refunds {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "refunds")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -219,7 +219,7 @@ pub(super) mod audit {
     use sea_orm::entity::prelude::*;
 
     /// Without the column `sequence`, which the database fills in, and which only orders the lines.
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "audit")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -242,7 +242,7 @@ pub(super) mod audit {
 pub(super) mod inbox {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "inbox")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -260,7 +260,7 @@ pub(super) mod inbox {
 pub(super) mod outbox {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "outbox")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -278,7 +278,7 @@ pub(super) mod outbox {
 pub(super) mod unmatched {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "unmatched")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -298,7 +298,7 @@ pub(super) mod unmatched {
 pub(super) mod bookmarks {
     use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[derive(Clone, Debug, Default, DeriveEntityModel)]
     #[sea_orm(table_name = "bookmarks")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]

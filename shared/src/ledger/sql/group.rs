@@ -4,12 +4,10 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use super::clock::Clock;
+use super::database::{Database, Reads as _, Transaction};
 use super::entities::{inbox, sales};
 use super::failure::{Failure, Receipt};
 use super::member::{Ask, Mark, Member, NewEpoch, Steering};
@@ -26,7 +24,7 @@ use crate::sale::Sale;
 
 /// What every transaction of the writer needs.
 pub(super) struct Desk {
-    pub(super) db: DatabaseConnection,
+    pub(super) db: Database,
     pub(super) env: Env,
     pub(super) clock: Clock,
     pub(super) terms: Terms,
@@ -42,19 +40,17 @@ impl Desk {
     /// Tries the members in one transaction. When the answer to its COMMIT is lost, that is [`Failure::Doubt`]; the
     /// next try brings the receipt along, and finds out under the same locks whether there is anything left to do.
     pub(super) async fn attempt(&self, members: &mut [Member], doubt: &mut Option<Receipt>) -> Result<(), Failure> {
-        let immediate = Some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
         // Until the commit is through.
         let _turn = match &self.turns {
             Some(turns) => turns.next().await,
             None => None,
         };
-        let tx = self.db.begin_with_options(options).await?;
+        let tx = self.db.begin().await?;
         match self.work(&tx, members, doubt).await {
             Ok(None) => Ok(tx.rollback().await?),
             Ok(Some(receipt)) => {
                 self.commit(tx).await.map_err(|error| Failure::Doubt(receipt, error))?;
-                self.moving.after_commit(&self.db, members.len()).await;
+                self.moving.after_commit(&self.db, members.len());
                 Ok(())
             }
             Err(failure) => {
@@ -66,7 +62,7 @@ impl Desk {
         }
     }
 
-    async fn commit(&self, tx: DatabaseTransaction) -> Result<(), DbErr> {
+    async fn commit(&self, tx: Transaction<'_>) -> Result<(), DbErr> {
         #[cfg(test)]
         if let Some(fault) = self.faults.take() {
             return fault.commit(tx).await;
@@ -77,7 +73,7 @@ impl Desk {
     /// Everything between BEGIN and COMMIT; `None` when there is nothing to commit.
     async fn work(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction<'_>,
         members: &mut [Member],
         doubt: &mut Option<Receipt>,
     ) -> Result<Option<Receipt>, Failure> {
@@ -118,15 +114,15 @@ impl Desk {
 
     async fn create(
         &self,
-        tx: &DatabaseTransaction,
+        tx: &Transaction<'_>,
         ask: &mut Ask<Sale, Created>,
         now: Timestamp,
     ) -> Result<Option<Receipt>, Failure> {
         let sale = &ask.question;
-        let last: Option<Option<i64>> =
-            sales::Entity::find().select_only().expr(sales::Column::Position.max()).into_tuple().one(tx).await?;
-        let row = rows::sale_row(sale, last.flatten().unwrap_or(0) + 1, now);
-        if sales::Entity::find_by_id(sale.slug.as_str()).one(tx).await?.is_some() {
+        let last = sales::Entity::find().select_only().expr(sales::Column::Position.max());
+        let last = tx.rows::<(Option<i64>,)>(last.build(tx.backend())).await?.pop();
+        let row = rows::sale_row(sale, last.and_then(|(last,)| last).unwrap_or(0) + 1, now);
+        if tx.one(sales::Entity::find_by_id(sale.slug.as_str())).await?.is_some() {
             ask.decide(Created::SlugTaken);
             return Ok(None);
         }
@@ -164,24 +160,24 @@ fn receipt(changes: &Changes) -> Option<Receipt> {
 }
 
 /// Whether the transaction of which this is the receipt was committed.
-async fn was_committed(tx: &DatabaseTransaction, receipt: &Receipt) -> Result<bool, Failure> {
+async fn was_committed(tx: &Transaction<'_>, receipt: &Receipt) -> Result<bool, Failure> {
     let (sql, values) = match receipt {
         Receipt::Audit { order: Some(order), id, .. } => {
-            ("SELECT 1 FROM audit WHERE order_id = ? AND id = ?", vec![(*order).into(), (*id).into()])
+            ("SELECT CAST(1 AS BIGINT) FROM audit WHERE order_id = ? AND id = ?", vec![(*order).into(), (*id).into()])
         }
         Receipt::Audit { order: None, sale, id } => (
-            "SELECT 1 FROM audit WHERE order_id IS NULL AND sale = ? AND id = ?",
+            "SELECT CAST(1 AS BIGINT) FROM audit WHERE order_id IS NULL AND sale = ? AND id = ?",
             vec![sale.as_str().into(), (*id).into()],
         ),
-        Receipt::Event(id) => ("SELECT 1 FROM inbox WHERE id = ?", vec![id.as_str().into()]),
+        Receipt::Event(id) => ("SELECT CAST(1 AS BIGINT) FROM inbox WHERE id = ?", vec![id.as_str().into()]),
         Receipt::None => return Ok(false),
     };
-    let found = tx.query_one_raw(statements::statement(tx.get_database_backend(), sql, values)).await?;
-    Ok(found.is_some())
+    let found = tx.rows::<(i64,)>(statements::statement(tx.backend(), sql, values)).await?;
+    Ok(!found.is_empty())
 }
 
 async fn store_events(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     ask: &mut Ask<Vec<InboxEvent>, Vec<bool>>,
     known: &mut HashSet<String>,
 ) -> Result<Option<Receipt>, Failure> {
@@ -189,7 +185,7 @@ async fn store_events(
     for ids in ids.chunks(512) {
         let select = inbox::Entity::find().select_only().column(inbox::Column::Id);
         let of_these = select.filter(inbox::Column::Id.is_in(statements::padded(ids.to_vec())));
-        known.extend(of_these.into_tuple::<String>().all(tx).await?);
+        known.extend(tx.rows::<(String,)>(of_these.build(tx.backend())).await?.into_iter().map(|(id,)| id));
     }
     let is_new = |event: &InboxEvent| Guard::InboxOnce.holds(known.insert(event.id.clone()));
     let is_new: Vec<bool> = ask.question.iter().map(is_new).collect();
@@ -200,7 +196,7 @@ async fn store_events(
     Ok(new.first().map(|event| Receipt::Event(event.id.clone())))
 }
 
-async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, u64>) -> Result<Option<Receipt>, Failure> {
+async fn mark(tx: &Transaction<'_>, ask: &mut Ask<Mark, u64>) -> Result<Option<Receipt>, Failure> {
     let (sql, values) = match &ask.question {
         Mark::EventHandled(id) => ("UPDATE inbox SET handled = TRUE WHERE id = ?", vec![id.as_str().into()]),
         Mark::OutboxDone(id) => ("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]),
@@ -236,7 +232,7 @@ async fn mark(tx: &DatabaseTransaction, ask: &mut Ask<Mark, u64>) -> Result<Opti
 
 /// The book has decided and written the audit line; the sale's own row follows here.
 async fn control(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     ask: &Ask<Steering, Controlled>,
     book: &crate::ledger::book::Book,
 ) -> Result<Option<Receipt>, Failure> {
@@ -257,7 +253,7 @@ async fn control(
 
 /// The bump locks the sale, so that what is then read cannot change before the new epoch is there for all.
 async fn begin_epoch(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     ask: &mut Ask<NewEpoch, Option<crate::ledger::Image>>,
 ) -> Result<Option<Receipt>, Failure> {
     let NewEpoch { sale, stock_run } = &ask.question;

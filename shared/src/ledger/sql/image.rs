@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 use uuid::Uuid;
 
+use super::database::{Cells, Reads};
 use super::entities::{order_items, orders, sales, tiers};
 use super::failure::Failure;
 use super::{read, rows, statements};
@@ -15,20 +16,19 @@ use crate::sale::{Item, PricedItem};
 
 /// Reads it. The connection is inside a transaction that shows one state of the ledger to all its statements, or
 /// that holds the sale's lock.
-pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Option<Image>, Failure> {
-    let Some(row) = sales::Entity::find_by_id(slug).one(db).await? else { return Ok(None) };
+pub(super) async fn read<C: Reads>(db: &C, slug: &str) -> Result<Option<Image>, Failure> {
+    let Some(row) = db.one(sales::Entity::find_by_id(slug)).await? else { return Ok(None) };
     let select = tiers::Entity::find().filter(tiers::Column::Sale.eq(slug)).order_by_asc(tiers::Column::Position);
-    let tiers = read::tiers_by_sale(select.all(db).await?).remove(slug).unwrap_or_default();
+    let tiers = read::tiers_by_sale(db.all(select).await?).remove(slug).unwrap_or_default();
     let returned: HashMap<String, u32> =
         tiers.iter().map(|(tier, counts)| (tier.id.clone(), counts.returned)).collect();
     let sale = rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())?;
     let mut image = Image::empty(&sale);
     let sold = "SELECT i.tier, CAST(SUM(i.quantity) AS BIGINT) FROM orders o JOIN order_items i ON i.order_id = o.id
                 WHERE o.sale = ? AND o.state = 'paid' GROUP BY i.tier";
-    for row in query(db, sold, slug).await? {
-        let id: String = row.try_get_by_index(0)?;
+    for (id, sum) in query::<(String, i64), _>(db, sold, slug).await? {
         if let Some(tier) = image.tiers.iter_mut().find(|tier| tier.id == id) {
-            tier.sold = units(row.try_get_by_index(1)?);
+            tier.sold = units(sum);
         }
     }
     for tier in &mut image.tiers {
@@ -41,10 +41,8 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Optio
     let last = orders::Entity::find()
         .filter(orders::Column::Sale.eq(slug))
         .filter(Expr::cust(read::PAID))
-        .order_by_desc(orders::Column::UpdatedAt)
-        .one(db)
-        .await?;
-    if let Some(last) = last {
+        .order_by_desc(orders::Column::UpdatedAt);
+    if let Some(last) = db.one(last).await? {
         let since = Timestamp(last.updated_at).minus(LATELY);
         let lately = of_sale().filter(Expr::cust(read::PAID)).filter(orders::Column::UpdatedAt.gte(since.0));
         image.sold = pins(db, lately).await?;
@@ -53,27 +51,24 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Optio
 }
 
 /// Units per customer, of tiers that have a limit: nobody asks for the others.
-async fn bought<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Vec<(Uuid, Item)>, Failure> {
+async fn bought<C: Reads>(db: &C, slug: &str) -> Result<Vec<(Uuid, Item)>, Failure> {
     let bought = "SELECT o.customer, i.tier, CAST(SUM(i.quantity) AS BIGINT)
                   FROM orders o JOIN order_items i ON i.order_id = o.id
                   JOIN tiers t ON t.sale = o.sale AND t.id = i.tier AND t.max_per_customer IS NOT NULL
                   WHERE o.sale = ? AND o.state = 'paid' GROUP BY o.customer, i.tier ORDER BY o.customer, i.tier";
-    let found = query(db, bought, slug).await?;
-    let one = |row: sea_orm::QueryResult| {
-        let quantity = units(row.try_get_by_index(2)?);
-        Ok((row.try_get_by_index(0)?, Item { tier: row.try_get_by_index(1)?, quantity }))
-    };
-    found.into_iter().map(one).collect()
+    let found = query::<(Uuid, String, i64), _>(db, bought, slug).await?;
+    let one = |(customer, tier, sum)| (customer, Item { tier, quantity: units(sum) });
+    Ok(found.into_iter().map(one).collect())
 }
 
 /// What some orders have of the stock.
-async fn pins<C: ConnectionTrait>(db: &C, select: Select<orders::Entity>) -> Result<Vec<ImagePin>, Failure> {
-    let open = select.all(db).await?;
+async fn pins<C: Reads>(db: &C, select: Select<orders::Entity>) -> Result<Vec<ImagePin>, Failure> {
+    let open = db.all(select).await?;
     let mut items: HashMap<Uuid, Vec<PricedItem>> = HashMap::new();
     for part in open.chunks(1_024) {
         let of_these = order_items::Column::OrderId.is_in(statements::padded(part.iter().map(|o| o.id).collect()));
         let select = order_items::Entity::find().filter(of_these).order_by_asc(order_items::Column::Position);
-        for row in select.all(db).await? {
+        for row in db.all(select).await? {
             items.entry(row.order_id).or_default().push(rows::item(row));
         }
     }
@@ -87,8 +82,8 @@ async fn pins<C: ConnectionTrait>(db: &C, select: Select<orders::Entity>) -> Res
     Ok(open.into_iter().map(pin).collect())
 }
 
-async fn query<C: ConnectionTrait>(db: &C, sql: &str, slug: &str) -> Result<Vec<sea_orm::QueryResult>, Failure> {
-    Ok(db.query_all_raw(statements::statement(db.get_database_backend(), sql, vec![slug.into()])).await?)
+async fn query<T: Cells, C: Reads>(db: &C, sql: &str, slug: &str) -> Result<Vec<T>, Failure> {
+    Ok(db.rows(statements::statement(db.backend(), sql, vec![slug.into()])).await?)
 }
 
 fn units(sum: i64) -> u32 {

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockType, Query};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Condition, LockType, Query};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+use super::database::{Reads as _, Transaction};
 use super::entities::{attempts, order_items, orders, refunds, sales, tiers};
 use super::failure::Failure;
 use super::member::Member;
@@ -68,18 +69,28 @@ impl<'a> Wanted<'a> {
 }
 
 /// Loads what a group speaks of into a book.
-pub(super) async fn load(tx: &DatabaseTransaction, members: &[Member], terms: Terms) -> Result<Book, Failure> {
+pub(super) async fn load(tx: &Transaction<'_>, members: &[Member], terms: Terms) -> Result<Book, Failure> {
     let wanted = Wanted::of(members);
     let mut book = Book::new(terms);
     if wanted.orders.is_empty() && wanted.sales.is_empty() {
         return Ok(book);
     }
-    load_sales(tx, &wanted, &mut book).await?;
+    let sales = match tx {
+        // Nobody else writes: the orders are read first, and tell their sales.
+        Transaction::Sqlite(_) => {
+            load_orders(tx, &wanted, &mut book).await?;
+            let of_orders = book.orders.values().map(|order| order.sale.clone());
+            let slugs = of_orders.chain(wanted.sales.iter().map(|slug| (*slug).to_owned())).collect();
+            tx.all_of(sales::Entity::find(), sales::Column::Slug, slugs).await?
+        }
+        Transaction::Postgres(_) => locked_sales(tx, &wanted).await?,
+    };
+    insert_sales(tx, sales, &mut book).await?;
     if wanted.orders.is_empty() {
         return Ok(book);
     }
-    for order in read::orders(tx, &wanted.orders, true).await? {
-        book.insert_order(order);
+    if let Transaction::Postgres(_) = tx {
+        load_orders(tx, &wanted, &mut book).await?;
     }
     load_attempts(tx, &mut book).await?;
     load_holds(tx, &wanted, &mut book).await?;
@@ -88,8 +99,15 @@ pub(super) async fn load(tx: &DatabaseTransaction, members: &[Member], terms: Te
     Ok(book)
 }
 
+async fn load_orders(tx: &Transaction<'_>, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    for order in read::orders(tx, &wanted.orders, true).await? {
+        book.insert_order(order);
+    }
+    Ok(())
+}
+
 /// The sales of new orders, and of orders that are there.
-async fn load_sales(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+async fn locked_sales(tx: &Transaction<'_>, wanted: &Wanted<'_>) -> Result<Vec<sales::Model>, Failure> {
     let mut of_these = Condition::any();
     if !wanted.sales.is_empty() {
         of_these = of_these.add(sales::Column::Slug.is_in(wanted.sales.iter().copied()));
@@ -103,14 +121,17 @@ async fn load_sales(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
         of_these = of_these.add(sales::Column::Slug.in_subquery(of_orders));
     }
     let select = sales::Entity::find().filter(of_these).order_by_asc(sales::Column::Slug).lock(LockType::NoKeyUpdate);
-    let found = select.all(tx).await?;
+    Ok(tx.all(select).await?)
+}
+
+async fn insert_sales(tx: &Transaction<'_>, found: Vec<sales::Model>, book: &mut Book) -> Result<(), Failure> {
     if found.is_empty() {
         return Ok(());
     }
     let select = tiers::Entity::find()
         .filter(tiers::Column::Sale.is_in(found.iter().map(|sale| sale.slug.as_str())))
         .order_by_asc(tiers::Column::Position);
-    let mut tiers = read::tiers_by_sale(select.all(tx).await?);
+    let mut tiers = read::tiers_by_sale(tx.all(select).await?);
     for row in found {
         let counters = rows::counters(&row);
         let tiers = tiers.remove(&row.slug).unwrap_or_default();
@@ -121,12 +142,12 @@ async fn load_sales(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
     Ok(())
 }
 
-async fn load_attempts(tx: &DatabaseTransaction, book: &mut Book) -> Result<(), Failure> {
+async fn load_attempts(tx: &Transaction<'_>, book: &mut Book) -> Result<(), Failure> {
     if book.orders.is_empty() {
         return Ok(());
     }
-    let ids = statements::padded(book.orders.keys().copied().collect());
-    for row in attempts::Entity::find().filter(attempts::Column::OrderId.is_in(ids)).all(tx).await? {
+    let ids = book.orders.keys().copied().collect();
+    for row in tx.all_of(attempts::Entity::find(), attempts::Column::OrderId, ids).await? {
         let attempt = rows::attempt(row)?;
         book.attempts.insert((attempt.order, attempt.number), attempt);
     }
@@ -134,40 +155,34 @@ async fn load_attempts(tx: &DatabaseTransaction, book: &mut Book) -> Result<(), 
 }
 
 /// Which orders have the holds that new orders ask for.
-async fn load_holds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+async fn load_holds(tx: &Transaction<'_>, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
     let accepts = wanted.accepts.iter().filter(|accept| !book.orders.contains_key(&accept.order));
     let holds: Vec<Uuid> = accepts.map(|accept| accept.hold).collect();
     if holds.is_empty() {
         return Ok(());
     }
-    let select = orders::Entity::find()
-        .select_only()
-        .columns([orders::Column::Hold, orders::Column::Id])
-        .filter(orders::Column::Hold.is_in(statements::padded(holds)))
-        .into_tuple::<(Uuid, Uuid)>();
-    book.holds.extend(select.all(tx).await?);
+    let found = tx.all_of(orders::Entity::find(), orders::Column::Hold, holds).await?;
+    book.holds.extend(found.into_iter().map(|order| (order.hold, order.id)));
     Ok(())
 }
 
 /// Refunds of payments that came to orders which had ended (only there is money given back by itself), of orders whose
 /// refunds are spoken of, and of requests that were made before, whichever order they were for.
-async fn load_refunds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+async fn load_refunds(tx: &Transaction<'_>, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
     let ended = |order: &Uuid| book.orders.get(order).is_some_and(|order| order.state.is_final());
     let paid_by = wanted.paid_by.iter().filter(|(order, _)| ended(order));
     let payment_intents: Vec<&str> = paid_by.map(|(_, payment_intent)| *payment_intent).collect();
     // One look-up per index, and none that is not asked for.
+    let all = refunds::Entity::find;
     let mut found = Vec::new();
     if !payment_intents.is_empty() {
-        let of_these = refunds::Column::PaymentIntent.is_in(statements::padded(payment_intents));
-        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
+        found.extend(tx.all_of(all(), refunds::Column::PaymentIntent, payment_intents).await?);
     }
     if !wanted.refunded.is_empty() {
-        let of_these = refunds::Column::OrderId.is_in(statements::padded(wanted.refunded.clone()));
-        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
+        found.extend(tx.all_of(all(), refunds::Column::OrderId, wanted.refunded.clone()).await?);
     }
     if !wanted.requests.is_empty() {
-        let of_these = refunds::Column::Request.is_in(statements::padded(wanted.requests.clone()));
-        found.extend(refunds::Entity::find().filter(of_these).all(tx).await?);
+        found.extend(tx.all_of(all(), refunds::Column::Request, wanted.requests.clone()).await?);
     }
     for row in found {
         let refund = rows::refund(row)?;
@@ -180,7 +195,7 @@ async fn load_refunds(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut 
 ///
 /// Buyers have few orders and sales have many, which no planner knows in the first minute of a sale: a join is left
 /// to it at the price of reading whole tables. So each statement here looks up one index.
-async fn load_units(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+async fn load_units(tx: &Transaction<'_>, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
     for slug in &wanted.sales {
         let Some(page) = book.sales.get(*slug) else { continue };
         let limited = page.sale.tiers.iter().filter(|tier| tier.max_per_customer.is_some());
@@ -190,11 +205,11 @@ async fn load_units(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
         if limited.is_empty() || accepts.is_empty() {
             continue;
         }
-        let customers = statements::padded(accepts.iter().map(|accept| accept.customer).collect());
-        let emails = statements::padded(accepts.iter().map(|accept| email_key(&accept.email)).collect());
-        let by_customer = orders_that_count(tx, orders::Column::Customer.is_in(customers)).await?;
-        let by_email = orders::Column::Sale.eq(*slug).and(orders::Column::EmailKey.is_in(emails));
-        let by_email = orders_that_count(tx, by_email).await?;
+        let customers = accepts.iter().map(|accept| accept.customer).collect();
+        let by_customer = tx.all_of(orders_that_count(), orders::Column::Customer, customers).await?;
+        let emails = accepts.iter().map(|accept| email_key(&accept.email)).collect();
+        let of_sale = orders_that_count().filter(orders::Column::Sale.eq(*slug));
+        let by_email = tx.all_of(of_sale, orders::Column::EmailKey, emails).await?;
         let of_customers = by_customer.into_iter().filter(|order| order.sale == **slug);
         let of_customers = of_customers.map(|order| (order.id, Buyer::Customer(order.customer)));
         let of_emails = by_email.into_iter().map(|order| (order.id, Buyer::Email(order.email_key)));
@@ -205,15 +220,14 @@ async fn load_units(tx: &DatabaseTransaction, wanted: &Wanted<'_>, book: &mut Bo
 }
 
 /// Orders whose units count against capacity, and so against a limit.
-async fn orders_that_count(tx: &DatabaseTransaction, of_these: Expr) -> Result<Vec<orders::Model>, Failure> {
+fn orders_that_count() -> Select<orders::Entity> {
     let ended = State::ALL.into_iter().filter(|state| !counts_against_capacity(*state)).map(State::as_str);
-    let counts = orders::Column::State.is_not_in(ended);
-    Ok(orders::Entity::find().filter(of_these).filter(counts).all(tx).await?)
+    orders::Entity::find().filter(orders::Column::State.is_not_in(ended))
 }
 
 /// Adds up what buyers have in their orders.
 async fn add_units(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     slug: &str,
     limited: &[String],
     buyers: &[(Uuid, Buyer)],
@@ -223,8 +237,7 @@ async fn add_units(
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let mut items: BTreeMap<Uuid, Vec<PricedItem>> = BTreeMap::new();
     for ids in ids.chunks(read::MOST_IDS) {
-        let of_these = order_items::Column::OrderId.is_in(statements::padded(ids.to_vec()));
-        for row in order_items::Entity::find().filter(of_these).all(tx).await? {
+        for row in tx.all_of(order_items::Entity::find(), order_items::Column::OrderId, ids.to_vec()).await? {
             items.entry(row.order_id).or_default().push(rows::item(row));
         }
     }

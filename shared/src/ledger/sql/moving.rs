@@ -8,14 +8,17 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
 use tokio::sync::Notify;
 
+use super::database::Database;
 use crate::env::Env;
 
 /// Operations of this process in the log before it is moved: each changes about four pages (of 4 KiB). In tests it is
 /// moved all the time.
 const LONG: usize = if cfg!(test) { 20 } else { 2_000 };
+/// Moves what is in the log now.
+const MOVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// How long to leave it after another process was met at it.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -49,7 +52,8 @@ impl Moving {
         let Some(db) = &self.db else { return std::future::pending().await };
         loop {
             self.is_long.notified().await;
-            let moved = move_log(db).await;
+            let statement = Statement::from_string(DbBackend::Sqlite, MOVE);
+            let moved = has_moved(db.query_one_raw(statement).await.map(|row| row.is_some_and(|row| is_idle(&row))));
             if !moved {
                 self.env.sleep(AGAIN).await;
             }
@@ -58,7 +62,7 @@ impl Moving {
     }
 
     /// Called by the writer with its connection after a COMMIT of so many operations, as long as it has its turn.
-    pub(super) async fn after_commit(&self, writer: &DatabaseConnection, operations: usize) {
+    pub(super) fn after_commit(&self, writer: &Database, operations: usize) {
         let stage = {
             let mut stage = self.stage.lock();
             if let Stage::Short(before) = *stage {
@@ -69,23 +73,22 @@ impl Moving {
             }
             *stage
         };
-        if stage == Stage::Moved {
-            move_log(writer).await;
+        if let (Stage::Moved, Database::Sqlite(writer)) = (stage, writer) {
+            has_moved(writer.query(MOVE, std::iter::once(Vec::new()), |_| Ok(())).map(|_| true));
             *self.stage.lock() = Stage::Short(0);
         }
     }
 }
 
-/// Moves what is in the log now; `false` if somebody else is at it, or it failed, as it may: the log only gets longer.
-async fn move_log(db: &DatabaseConnection) -> bool {
-    let statement = Statement::from_string(db.get_database_backend(), "PRAGMA wal_checkpoint(PASSIVE)");
-    let busy = async { db.query_one_raw(statement).await?.map_or(Ok(1), |row| row.try_get_by_index::<i64>(0)) };
-    let busy: Result<i64, DbErr> = busy.await;
-    match busy {
-        Ok(busy) => busy == 0,
-        Err(error) => {
-            tracing::warn!(%error, "the ledger's log could not be moved into its database");
-            false
-        }
-    }
+/// Whether the log was moved, as far as nobody needs it. It may fail: the log only gets longer.
+fn has_moved(moved: Result<bool, DbErr>) -> bool {
+    moved.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the ledger's log could not be moved into its database");
+        false
+    })
+}
+
+/// Whether nobody else is moving it.
+fn is_idle(row: &QueryResult) -> bool {
+    row.try_get_by_index::<i64>(0).is_ok_and(|busy| busy == 0)
 }

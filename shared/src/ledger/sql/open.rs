@@ -12,22 +12,24 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
+use super::database::Database;
 use super::migrations::Migrations;
+use super::sqlite::Sqlite;
 use crate::ledger::LedgerError;
 
 /// Connections that read, per process.
 pub(super) const READERS: u32 = 4;
 /// SQLite: how long a process waits for another one of the same host that is writing.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How long to wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// SQLite: pages (of 4 KiB) that the write-ahead log may have before a COMMIT moves it into the database. By then
 /// [`super::moving`] has done so long ago.
-const CHECKPOINT_PAGES: &str = "100000";
+pub(super) const CHECKPOINT_PAGES: &str = "100000";
 /// SQLite: page cache of the writer, in KiB (negative by its convention).
-const CACHE_KIB: &str = "-65536";
+pub(super) const CACHE_KIB: &str = "-65536";
 /// Statements that a connection keeps prepared: every shape of [`super::statements`] fits in.
-const PREPARED: usize = 1_024;
+pub(super) const PREPARED: usize = 1_024;
 /// PostgreSQL: a statement, and the wait for a lock, end after this; so does a transaction of a process that hangs.
 const PG_LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),
@@ -52,7 +54,7 @@ const MIGRATION_LOCK: i64 = 0x5354_414d_5045_4445;
 /// An open database.
 pub(super) struct Opened {
     /// The one connection that writes.
-    pub(super) writer: DatabaseConnection,
+    pub(super) writer: Database,
     /// Connections that read.
     pub(super) readers: DatabaseConnection,
     /// A connection that moves SQLite's log.
@@ -70,15 +72,17 @@ enum Kind {
 pub(super) async fn open(url: &str) -> Result<Opened, LedgerError> {
     let kind = kind(url)?;
     let place = place(&kind);
-    let migrates = matches!(kind, Kind::Sqlite(_));
     let said = |e: &dyn std::fmt::Display| LedgerError(format!("cannot open {place}: {e}"));
-    let opened = pools(kind).await.map_err(|e| said(&e))?;
-    if migrates {
-        migrate_with(&opened.writer).await.map_err(|e| said(&e))?;
-    } else if pending(&opened.readers).await.map_err(|e| said(&e))? > 0 {
-        return Err(LedgerError(format!("{place} is not up to date: run `stampede migrate` first")));
-    }
-    Ok(opened)
+    let Pools { first, readers, file } = pools(kind).await.map_err(|e| said(&e))?;
+    let Some(file) = file else {
+        if pending(&readers).await.map_err(|e| said(&e))? > 0 {
+            return Err(LedgerError(format!("{place} is not up to date: run `stampede migrate` first")));
+        }
+        return Ok(Opened { writer: Database::Postgres(first), readers, mover: None, file: None });
+    };
+    migrate_with(&first).await.map_err(|e| said(&e))?;
+    let writer = Database::Sqlite(Sqlite::open(&file).map_err(|e| said(&e))?);
+    Ok(Opened { writer, readers, mover: Some(first), file: Some(file) })
 }
 
 /// Brings the schema up to date.
@@ -86,20 +90,13 @@ pub(super) async fn migrate(url: &str) -> Result<(), LedgerError> {
     let kind = kind(url)?;
     let place = place(&kind);
     let opened = pools(kind).await.map_err(|e| LedgerError(format!("cannot open {place}: {e}")))?;
-    let migrated = migrate_with(&opened.writer).await.map_err(|e| LedgerError(format!("{place}: {e}")));
-    opened.close().await;
-    migrated
-}
-
-impl Opened {
-    /// Closes every connection.
-    pub(super) async fn close(self) {
-        for pool in [Some(self.readers), self.mover, Some(self.writer)].into_iter().flatten() {
-            if let Err(error) = pool.close().await {
-                tracing::warn!(%error, "a connection to the ledger was not closed in order");
-            }
+    let migrated = migrate_with(&opened.first).await.map_err(|e| LedgerError(format!("{place}: {e}")));
+    for pool in [opened.readers, opened.first] {
+        if let Err(error) = pool.close().await {
+            tracing::warn!(%error, "a connection to the ledger was not closed in order");
         }
     }
+    migrated
 }
 
 fn kind(url: &str) -> Result<Kind, LedgerError> {
@@ -136,7 +133,16 @@ fn place(kind: &Kind) -> String {
     }
 }
 
-async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
+/// Connections by SQLx.
+struct Pools {
+    /// One connection, which migrates first.
+    first: DatabaseConnection,
+    readers: DatabaseConnection,
+    /// The file, if it is SQLite's.
+    file: Option<PathBuf>,
+}
+
+async fn pools(kind: Kind) -> Result<Pools, sqlx::Error> {
     match kind {
         Kind::Sqlite(options) => {
             let file = options.get_filename().to_owned();
@@ -148,16 +154,13 @@ async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
                 .statement_cache_capacity(PREPARED)
                 .row_buffer_size(512)
                 .disable_statement_logging();
-            let writes = options.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("cache_size", CACHE_KIB);
             let reads = options.clone().pragma("query_only", "on");
             let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE + BUSY).test_before_acquire(false);
-            // The writer first: it makes the file, and turns it to WAL.
-            let writer = pool().max_connections(1).connect_with(writes).await?;
+            // The one that writes first: it makes the file, and turns it to WAL.
+            let first = pool().max_connections(1).connect_with(options).await?;
             let readers = pool().max_connections(READERS).connect_with(reads).await?;
-            let mover = pool().max_connections(1).connect_with(options).await?;
-            Ok(Opened {
-                mover: Some(SqlxSqliteConnector::from_sqlx_sqlite_pool(mover)),
-                writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+            Ok(Pools {
+                first: SqlxSqliteConnector::from_sqlx_sqlite_pool(first),
                 readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
                 file: Some(file),
             })
@@ -172,12 +175,11 @@ async fn pools(kind: Kind) -> Result<Opened, sqlx::Error> {
             let first = tokio::time::timeout(ACQUIRE, options.connect());
             first.await.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
             let pool = |most| PgPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE);
-            let writer = pool(1).connect_with(options.clone().options(PG_BY_KEY)).await?;
+            let first = pool(1).connect_with(options.clone().options(PG_BY_KEY)).await?;
             let readers = pool(READERS).connect_with(options).await?;
-            Ok(Opened {
-                writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
+            Ok(Pools {
+                first: SqlxPostgresConnector::from_sqlx_postgres_pool(first),
                 readers: SqlxPostgresConnector::from_sqlx_postgres_pool(readers),
-                mover: None,
                 file: None,
             })
         }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Condition, Expr, LockType};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
+use super::database::Reads;
 use super::entities::{
     attempts, audit, bookmarks, inbox, order_items, orders, outbox, refunds, sales, tickets, tiers, unmatched as odd,
 };
@@ -30,32 +31,29 @@ const RETURNED: &str = "returned > 0";
 pub(super) const PAID: &str = "state = 'paid'";
 
 /// Orders by id, locked for their transaction if asked (where the database locks rows), in the order of their ids.
-pub(super) async fn orders<C: ConnectionTrait>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {
+pub(super) async fn orders<C: Reads>(db: &C, ids: &[Uuid], lock: bool) -> Result<Vec<Order>, Failure> {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
     let mut found = Vec::new();
     for ids in sorted.chunks(MOST_IDS) {
-        let mut select = orders::Entity::find()
-            .filter(orders::Column::Id.is_in(statements::padded(ids.to_vec())))
-            .order_by_asc(orders::Column::Id);
+        let mut select = orders::Entity::find().order_by_asc(orders::Column::Id);
         if lock {
             select = select.lock(LockType::NoKeyUpdate);
         }
-        found.extend(select.all(db).await?);
+        found.extend(db.all_of(select, orders::Column::Id, ids.to_vec()).await?);
     }
     assemble(db, found).await
 }
 
 /// Puts items and tickets to orders, in the orders' order.
-pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Model>) -> Result<Vec<Order>, Failure> {
+pub(super) async fn assemble<C: Reads>(db: &C, found: Vec<orders::Model>) -> Result<Vec<Order>, Failure> {
     let mut items: HashMap<Uuid, Vec<PricedItem>> = HashMap::new();
     let mut issued: HashMap<Uuid, Vec<Ticket>> = HashMap::new();
     for part in found.chunks(MOST_IDS) {
         let ids: Vec<Uuid> = part.iter().map(|order| order.id).collect();
-        let of_these = order_items::Column::OrderId.is_in(statements::padded(ids));
-        let select = order_items::Entity::find().filter(of_these).order_by_asc(order_items::Column::Position);
-        for row in select.all(db).await? {
+        let select = order_items::Entity::find().order_by_asc(order_items::Column::Position);
+        for row in db.all_of(select, order_items::Column::OrderId, ids).await? {
             items.entry(row.order_id).or_default().push(rows::item(row));
         }
         let may_have_tickets = [State::Paid.as_str(), State::Review.as_str()];
@@ -64,9 +62,8 @@ pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Mode
         if paid.is_empty() {
             continue;
         }
-        let of_these = tickets::Column::OrderId.is_in(statements::padded(paid));
-        let select = tickets::Entity::find().filter(of_these).order_by_asc(tickets::Column::Position);
-        for row in select.all(db).await? {
+        let select = tickets::Entity::find().order_by_asc(tickets::Column::Position);
+        for row in db.all_of(select, tickets::Column::OrderId, paid).await? {
             issued.entry(row.order_id).or_default().push(rows::ticket(row));
         }
     }
@@ -78,28 +75,23 @@ pub(super) async fn assemble<C: ConnectionTrait>(db: &C, found: Vec<orders::Mode
 }
 
 /// The ids of a sale's orders.
-pub(super) async fn order_ids<C: ConnectionTrait>(db: &C, sale: &str, most: u32) -> Result<Vec<Uuid>, Failure> {
+pub(super) async fn order_ids<C: Reads>(db: &C, sale: &str, most: u32) -> Result<Vec<Uuid>, Failure> {
     let select = orders::Entity::find().select_only().column(orders::Column::Id);
     let of_sale = select.filter(orders::Column::Sale.eq(sale)).limit(u64::from(most));
-    Ok(of_sale.into_tuple::<Uuid>().all(db).await?)
+    Ok(db.rows::<(Uuid,)>(of_sale.build(db.backend())).await?.into_iter().map(|(id,)| id).collect())
 }
 
 /// Orders of a customer that most customers do not exceed.
 const FEW: u64 = 16;
 
 /// Customers' orders: of one after another, the newest first, at most `most` of each.
-pub(super) async fn orders_of<C: ConnectionTrait>(
-    db: &C,
-    customers: &[Uuid],
-    most: u32,
-) -> Result<Vec<Order>, Failure> {
+pub(super) async fn orders_of<C: Reads>(db: &C, customers: &[Uuid], most: u32) -> Result<Vec<Order>, Failure> {
     let newest = |of_whom: Vec<Uuid>, limit: u64| {
-        orders::Entity::find()
+        let select = orders::Entity::find()
             .filter(orders::Column::Customer.is_in(statements::padded(of_whom)))
             .order_by_desc(orders::Column::AcceptedAt)
-            .order_by_desc(orders::Column::Id)
-            .limit(limit)
-            .all(db)
+            .order_by_desc(orders::Column::Id);
+        db.all(select.limit(limit))
     };
     let mut found = Vec::new();
     for part in customers.chunks(MOST_IDS) {
@@ -123,12 +115,7 @@ pub(super) async fn orders_of<C: ConnectionTrait>(
 }
 
 /// Orders that something was left undone for, the oldest first.
-pub(super) async fn left<C: ConnectionTrait>(
-    db: &C,
-    what: Left,
-    now: Timestamp,
-    most: u32,
-) -> Result<Vec<Order>, Failure> {
+pub(super) async fn left<C: Reads>(db: &C, what: Left, now: Timestamp, most: u32) -> Result<Vec<Order>, Failure> {
     let words = |states: &[State]| states.iter().map(|state| state.as_str()).collect::<Vec<_>>();
     let filter = match what {
         Left::Owed { since } => Condition::all()
@@ -150,26 +137,26 @@ pub(super) async fn left<C: ConnectionTrait>(
         .order_by_asc(orders::Column::UpdatedAt)
         .order_by_asc(orders::Column::Id)
         .limit(u64::from(most));
-    assemble(db, select.all(db).await?).await
+    assemble(db, db.all(select).await?).await
 }
 
 /// One attempt.
-pub(super) async fn attempt<C: ConnectionTrait>(db: &C, order: Uuid, number: u32) -> Result<Option<Attempt>, Failure> {
-    let found = attempts::Entity::find_by_id((order, rows::number(number))).one(db).await?;
+pub(super) async fn attempt<C: Reads>(db: &C, order: Uuid, number: u32) -> Result<Option<Attempt>, Failure> {
+    let found = db.one(attempts::Entity::find_by_id((order, rows::number(number)))).await?;
     found.map(rows::attempt).transpose()
 }
 
 /// The audit trail of an order, the oldest first.
-pub(super) async fn audit<C: ConnectionTrait>(db: &C, order: Uuid) -> Result<Vec<AuditEntry>, Failure> {
+pub(super) async fn audit<C: Reads>(db: &C, order: Uuid) -> Result<Vec<AuditEntry>, Failure> {
     let select = audit::Entity::find().filter(audit::Column::OrderId.eq(order)).order_by_asc(Expr::col("sequence"));
-    Ok(select.all(db).await?.into_iter().map(rows::audit_entry).collect())
+    Ok(db.all(select).await?.into_iter().map(rows::audit_entry).collect())
 }
 
 /// All sales, the newest first.
-pub(super) async fn sales<C: ConnectionTrait>(db: &C) -> Result<Vec<Sale>, Failure> {
-    let found = sales::Entity::find().order_by_desc(sales::Column::Position).all(db).await?;
+pub(super) async fn sales<C: Reads>(db: &C) -> Result<Vec<Sale>, Failure> {
+    let found = db.all(sales::Entity::find().order_by_desc(sales::Column::Position)).await?;
     let select = tiers::Entity::find().order_by_asc(tiers::Column::Sale).order_by_asc(tiers::Column::Position);
-    let mut tiers = tiers_by_sale(select.all(db).await?);
+    let mut tiers = tiers_by_sale(db.all(select).await?);
     let whole = |row: sales::Model| {
         let tiers = tiers.remove(&row.slug).unwrap_or_default();
         rows::sale(row, tiers.into_iter().map(|(tier, _)| tier).collect())
@@ -187,72 +174,72 @@ pub(super) fn tiers_by_sale(found: Vec<tiers::Model>) -> HashMap<String, Vec<(Ti
 }
 
 /// How much of a sale was accepted and finished.
-pub(super) async fn counters<C: ConnectionTrait>(db: &C, sale: &str) -> Result<Option<SaleCounters>, Failure> {
-    Ok(sales::Entity::find_by_id(sale).one(db).await?.as_ref().map(rows::counters))
+pub(super) async fn counters<C: Reads>(db: &C, sale: &str) -> Result<Option<SaleCounters>, Failure> {
+    Ok(db.one(sales::Entity::find_by_id(sale)).await?.as_ref().map(rows::counters))
 }
 
 /// Webhook events that were not handled yet, the oldest first.
-pub(super) async fn unhandled_events<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<InboxEvent>, Failure> {
+pub(super) async fn unhandled_events<C: Reads>(db: &C, most: u32) -> Result<Vec<InboxEvent>, Failure> {
     let select = inbox::Entity::find()
         .filter(Expr::cust(UNHANDLED))
         .order_by_asc(inbox::Column::ReceivedAt)
         .order_by_asc(inbox::Column::Id)
         .limit(u64::from(most));
-    Ok(select.all(db).await?.into_iter().map(rows::event).collect())
+    Ok(db.all(select).await?.into_iter().map(rows::event).collect())
 }
 
 /// One webhook event.
-pub(super) async fn event<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<StoredEvent>, Failure> {
-    let row = inbox::Entity::find_by_id(id).one(db).await?;
+pub(super) async fn event<C: Reads>(db: &C, id: &str) -> Result<Option<StoredEvent>, Failure> {
+    let row = db.one(inbox::Entity::find_by_id(id)).await?;
     Ok(row.map(|row| StoredEvent { handled: row.handled, event: rows::event(row) }))
 }
 
 /// What is owed to the outside, the oldest first.
-pub(super) async fn outbox<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<OutboxEntry>, Failure> {
+pub(super) async fn outbox<C: Reads>(db: &C, most: u32) -> Result<Vec<OutboxEntry>, Failure> {
     let select = outbox::Entity::find()
         .order_by_asc(outbox::Column::CreatedAt)
         .order_by_asc(outbox::Column::Id)
         .limit(u64::from(most));
-    Ok(select.all(db).await?.into_iter().map(rows::outbox_entry).collect())
+    Ok(db.all(select).await?.into_iter().map(rows::outbox_entry).collect())
 }
 
 /// Refunds that are owed or pending, and due to be asked about.
-pub(super) async fn due_refunds<C: ConnectionTrait>(db: &C, now: Timestamp, most: u32) -> Result<Vec<Refund>, Failure> {
+pub(super) async fn due_refunds<C: Reads>(db: &C, now: Timestamp, most: u32) -> Result<Vec<Refund>, Failure> {
     let select = refunds::Entity::find()
         .filter(Expr::cust(OPEN_REFUND))
         .filter(refunds::Column::AskAt.lte(now.0))
         .order_by_asc(refunds::Column::AskAt)
         .order_by_asc(refunds::Column::Id)
         .limit(u64::from(most));
-    select.all(db).await?.into_iter().map(rows::refund).collect()
+    db.all(select).await?.into_iter().map(rows::refund).collect()
 }
 
 /// The refunds of an order, the oldest first.
-pub(super) async fn refunds_of<C: ConnectionTrait>(db: &C, order: Uuid) -> Result<Vec<Refund>, Failure> {
+pub(super) async fn refunds_of<C: Reads>(db: &C, order: Uuid) -> Result<Vec<Refund>, Failure> {
     let select = refunds::Entity::find()
         .filter(refunds::Column::OrderId.eq(order))
         .order_by_asc(refunds::Column::CreatedAt)
         .order_by_asc(refunds::Column::Id);
-    select.all(db).await?.into_iter().map(rows::refund).collect()
+    db.all(select).await?.into_iter().map(rows::refund).collect()
 }
 
 /// Units that may be sold again, of every tier that has any.
-pub(super) async fn returned<C: ConnectionTrait>(db: &C) -> Result<Vec<Returned>, Failure> {
+pub(super) async fn returned<C: Reads>(db: &C) -> Result<Vec<Returned>, Failure> {
     let select = tiers::Entity::find().filter(Expr::cust(RETURNED)).order_by_asc(tiers::Column::Sale);
     let one = |row: tiers::Model| {
         let (sale, (tier, counts)) = (row.sale.clone(), rows::tier(row));
         Returned { sale, tier: tier.id, units: counts.returned }
     };
-    Ok(select.all(db).await?.into_iter().map(one).collect())
+    Ok(db.all(select).await?.into_iter().map(one).collect())
 }
 
 /// Where a sweep has come to.
-pub(super) async fn bookmark<C: ConnectionTrait>(db: &C, name: &str) -> Result<Option<String>, Failure> {
-    Ok(bookmarks::Entity::find_by_id(name).one(db).await?.map(|row| row.place))
+pub(super) async fn bookmark<C: Reads>(db: &C, name: &str) -> Result<Option<String>, Failure> {
+    Ok(db.one(bookmarks::Entity::find_by_id(name)).await?.map(|row| row.place))
 }
 
 /// Orders that became paid in a span of time, in this order.
-pub(super) async fn paid<C: ConnectionTrait>(
+pub(super) async fn paid<C: Reads>(
     db: &C,
     (at, id): (Timestamp, Uuid),
     until: Timestamp,
@@ -270,23 +257,23 @@ pub(super) async fn paid<C: ConnectionTrait>(
         .order_by_asc(orders::Column::UpdatedAt)
         .order_by_asc(orders::Column::Id)
         .limit(u64::from(most));
-    assemble(db, select.all(db).await?).await
+    assemble(db, db.all(select).await?).await
 }
 
 /// Payments that ledger and Stripe disagree about.
-pub(super) async fn unmatched<C: ConnectionTrait>(db: &C, most: u32) -> Result<Vec<Unmatched>, Failure> {
+pub(super) async fn unmatched<C: Reads>(db: &C, most: u32) -> Result<Vec<Unmatched>, Failure> {
     let select = odd::Entity::find()
         .order_by_asc(odd::Column::NoticedAt)
         .order_by_asc(odd::Column::PaymentIntent)
         .limit(u64::from(most));
-    Ok(select.all(db).await?.into_iter().map(rows::unmatched).collect())
+    Ok(db.all(select).await?.into_iter().map(rows::unmatched).collect())
 }
 
 /// What each tier of a sale has committed. The connection is inside a transaction that shows one state.
-pub(super) async fn committed<C: ConnectionTrait>(db: &C, slug: &str) -> Result<Option<Committed>, Failure> {
-    let Some(sale) = sales::Entity::find_by_id(slug).one(db).await? else { return Ok(None) };
+pub(super) async fn committed<C: Reads>(db: &C, slug: &str) -> Result<Option<Committed>, Failure> {
+    let Some(sale) = db.one(sales::Entity::find_by_id(slug)).await? else { return Ok(None) };
     let select = tiers::Entity::find().filter(tiers::Column::Sale.eq(slug)).order_by_asc(tiers::Column::Position);
-    let tiers = tiers_by_sale(select.all(db).await?).remove(slug).unwrap_or_default();
+    let tiers = tiers_by_sale(db.all(select).await?).remove(slug).unwrap_or_default();
     let tiers = tiers.into_iter().map(|(tier, counts)| (tier.id, tier.capacity, counts.committed)).collect();
     let (counters, epoch) = (rows::counters(&sale), rows::epoch(&sale));
     Ok(Some(Committed { epoch, counters, tiers }))

@@ -1,22 +1,21 @@
 //! Statements over many rows, written once for both databases.
 //!
 //! SeaORM says most of what is needed; what it cannot say is an UPDATE of many rows with different values each, and
-//! its builders allocate for every cell. Here a statement is text and a list of values. Rows go out in chunks of few
-//! sizes (a power of two, or half as much again), so that a connection sees few different texts and keeps them all
-//! prepared.
+//! its builders allocate for every cell. Here a statement is text and a list of values. PostgreSQL is sent many rows at
+//! once, in chunks of few sizes (a power of two, or half as much again), so that a connection sees few different texts and
+//! keeps them all prepared. SQLite is called for one row after another, by one prepared statement.
 
 use std::fmt::Write as _;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value,
-};
+use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value};
 
+use super::database::{Reads as _, Transaction};
 use super::failure::Failure;
 use crate::guards::{Guard, in_text};
 
-/// Rows of one statement at most. The widest row has 30 columns, and SQLite binds 32,766 values to a statement.
+/// Rows of one statement at most. The widest row has 30 columns, and PostgreSQL binds 65,535 values to a statement.
 const MOST_ROWS: usize = 512;
-const MOST_VALUES: usize = 32_766;
+const MOST_VALUES: usize = 65_535;
 
 /// What an INSERT does about a row that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,23 +27,30 @@ pub(super) enum Existing {
 }
 
 /// Inserts rows; answers how many were new.
-pub(super) async fn insert<M>(tx: &DatabaseTransaction, rows: &[M], existing: Existing) -> Result<u64, Failure>
+pub(super) async fn insert<M>(tx: &Transaction<'_>, rows: &[M], existing: Existing) -> Result<u64, Failure>
 where
     M: ModelTrait,
     <M::Entity as EntityTrait>::Column: Copy,
 {
+    if rows.is_empty() {
+        return Ok(0);
+    }
     let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
     let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
     let table = M::Entity::default();
+    let into = format!("INSERT INTO {} ({}) VALUES ", table.as_str(), names.join(", "));
+    let conflict = if existing == Existing::Keeps { " ON CONFLICT DO NOTHING" } else { "" };
+    let values_of = |row: &M| columns.iter().map(|column| row.get(*column)).collect::<Vec<_>>();
+    if let Transaction::Sqlite(begun) = tx {
+        let sql = format!("{into}({}){conflict}", places(columns.len()));
+        return Ok(begun.db.execute(&sql, rows.iter().map(values_of))?);
+    }
     let mut written = 0;
     for chunk in chunks(rows, columns.len()) {
-        let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.as_str(), names.join(", "));
-        write_values(&mut sql, tx.get_database_backend(), chunk.len(), columns.len());
-        if existing == Existing::Keeps {
-            sql.push_str(" ON CONFLICT DO NOTHING");
-        }
-        let values = chunk.iter().flat_map(|row| columns.iter().map(|column| row.get(*column)));
-        written += execute(tx, sql, values.collect()).await?;
+        let mut sql = into.clone();
+        write_values(&mut sql, chunk.len(), columns.len());
+        sql.push_str(conflict);
+        written += execute(tx, sql, chunk.iter().flat_map(values_of).collect()).await?;
     }
     Ok(written)
 }
@@ -62,7 +68,7 @@ pub(super) struct Update<'a, C> {
 /// Updates many rows with values of their own; answers how many were found. `rows` are the new rows, each with the
 /// value that the guard's column must still have.
 pub(super) async fn update<M>(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     rows: &[(M, Option<Value>)],
     update: Update<'_, <M::Entity as EntityTrait>::Column>,
 ) -> Result<u64, Failure>
@@ -70,21 +76,36 @@ where
     M: ModelTrait,
     <M::Entity as EntityTrait>::Column: Copy,
 {
+    if rows.is_empty() {
+        return Ok(0);
+    }
     let table = M::Entity::default();
     let table = table.as_str();
+    if let Transaction::Sqlite(begun) = tx {
+        let sets: Vec<String> = update.sets.iter().map(|c| format!("{} = ?", c.as_str())).collect();
+        let mut finds: Vec<String> = update.keys.iter().map(|c| format!("{} = ?", c.as_str())).collect();
+        let is = in_text("= ?", &[(Guard::OrderVersion, "= ?", "= ? OR TRUE")]);
+        finds.extend(update.guard.map(|guard| format!("({} {is})", guard.as_str())));
+        let sql = format!("UPDATE {table} SET {} WHERE {}", sets.join(", "), finds.join(" AND "));
+        let values_of = |(row, was): &(M, Option<Value>)| {
+            let columns = update.sets.iter().chain(update.keys);
+            columns.map(|column| row.get(*column)).chain(was.clone()).collect::<Vec<_>>()
+        };
+        return Ok(begun.db.execute(&sql, rows.iter().map(values_of))?);
+    }
     let columns: Vec<_> = update.keys.iter().chain(update.sets).copied().collect();
     let mut names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
     let sets: Vec<String> = update.sets.iter().map(|c| format!("{0} = v.{0}", c.as_str())).collect();
     let mut finds: Vec<String> = update.keys.iter().map(|c| format!("{table}.{0} = v.{0}", c.as_str())).collect();
     if let Some(guard) = update.guard {
-        let compare = in_text("= v.was", &[(Guard::OrderVersion, "= v.was", "= v.was OR v.was > 0")]);
-        finds.push(format!("({table}.{} {compare})", guard.as_str()));
+        let is = in_text("= v.was", &[(Guard::OrderVersion, "= v.was", "= v.was OR v.was > 0")]);
+        finds.push(format!("({table}.{} {is})", guard.as_str()));
         names.push("was");
     }
     let mut written = 0;
     for chunk in chunks(rows, names.len()) {
         let mut sql = format!("WITH v ({}) AS (VALUES ", names.join(", "));
-        write_values(&mut sql, tx.get_database_backend(), chunk.len(), names.len());
+        write_values(&mut sql, chunk.len(), names.len());
         let _ = write!(sql, ") UPDATE {table} SET {} FROM v WHERE {}", sets.join(", "), finds.join(" AND "));
         let mut values = Vec::with_capacity(chunk.len() * names.len());
         for (row, was) in chunk {
@@ -97,8 +118,8 @@ where
 }
 
 /// Runs a statement whose places for values are written as `?`; answers how many rows it changed.
-pub(super) async fn execute_with(tx: &DatabaseTransaction, sql: &str, values: Vec<Value>) -> Result<u64, Failure> {
-    execute(tx, placed(tx.get_database_backend(), sql), values).await
+pub(super) async fn execute_with(tx: &Transaction<'_>, sql: &str, values: Vec<Value>) -> Result<u64, Failure> {
+    execute(tx, placed(tx.backend(), sql), values).await
 }
 
 /// A statement whose places for values are written as `?`, for a database.
@@ -121,9 +142,9 @@ pub(super) fn padded<T: Clone>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
-async fn execute(tx: &DatabaseTransaction, sql: String, values: Vec<Value>) -> Result<u64, Failure> {
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
-    Ok(tx.execute_raw(statement).await?.rows_affected())
+async fn execute(tx: &Transaction<'_>, sql: String, values: Vec<Value>) -> Result<u64, Failure> {
+    let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
+    Ok(tx.execute(statement).await?)
 }
 
 /// `?` stays for SQLite (which finds numbered places slowly) and becomes `$1`, `$2` for PostgreSQL.
@@ -139,12 +160,7 @@ fn placed(backend: DbBackend, sql: &str) -> String {
     placed
 }
 
-fn write_values(sql: &mut String, backend: DbBackend, rows: usize, columns: usize) {
-    if backend != DbBackend::Postgres {
-        let row = format!("({})", places(columns));
-        sql.push_str(&vec![row.as_str(); rows].join(", "));
-        return;
-    }
+fn write_values(sql: &mut String, rows: usize, columns: usize) {
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns {
@@ -196,7 +212,7 @@ mod tests {
         assert_eq!(placed(DbBackend::Sqlite, "a = ? AND b IN (?, ?)"), "a = ? AND b IN (?, ?)");
         assert_eq!(placed(DbBackend::Postgres, "a = ? AND b IN (?, ?)"), "a = $1 AND b IN ($2, $3)");
         let mut sql = String::new();
-        write_values(&mut sql, DbBackend::Postgres, 2, 2);
+        write_values(&mut sql, 2, 2);
         assert_eq!(sql, "($1, $2), ($3, $4)");
     }
 }

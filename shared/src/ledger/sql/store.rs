@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::{DatabaseTransaction, EntityTrait, ModelTrait, Value};
+use sea_orm::{EntityTrait, ModelTrait, Value};
 use uuid::Uuid;
 
+use super::database::Transaction;
 use super::entities::{attempts, customers, orders, refunds};
 use super::failure::Failure;
 use super::rows;
@@ -82,7 +83,7 @@ where
 
 /// Writes what a book changed.
 pub(super) async fn store(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     before: &Before,
     book: &Book,
     changes: Changes,
@@ -128,7 +129,7 @@ pub(super) async fn store(
     Ok(())
 }
 
-async fn insert_orders(tx: &DatabaseTransaction, new: &[&Order], now: Timestamp) -> Result<(), Failure> {
+async fn insert_orders(tx: &Transaction<'_>, new: &[&Order], now: Timestamp) -> Result<(), Failure> {
     // Sorted, as the orders are: whoever inserts the same rows at the same time waits, and none for another.
     let buyers: BTreeSet<Uuid> = new.iter().map(|order| order.customer).collect();
     let buyers: Vec<_> = buyers.into_iter().map(|id| customers::Model { id, created_at: now.0 }).collect();
@@ -141,7 +142,7 @@ async fn insert_orders(tx: &DatabaseTransaction, new: &[&Order], now: Timestamp)
 }
 
 async fn store_attempts(
-    tx: &DatabaseTransaction,
+    tx: &Transaction<'_>,
     before: &Before,
     book: &Book,
     keys: &BTreeMap<(Uuid, u32), bool>,
@@ -166,7 +167,7 @@ async fn store_attempts(
 
 /// Refunds, and the tickets that they void or make valid again. A request that another process has answered meanwhile
 /// is met by the index, and decided anew.
-async fn store_refunds(tx: &DatabaseTransaction, book: &Book, changes: &Changes) -> Result<(), Failure> {
+async fn store_refunds(tx: &Transaction<'_>, book: &Book, changes: &Changes) -> Result<(), Failure> {
     let found = |is_new: bool| {
         let ids = changes.refunds.iter().filter(move |(_, new)| **new == is_new);
         ids.filter_map(|(id, _)| book.refunds.get(id)).map(rows::refund_row)
@@ -185,7 +186,7 @@ async fn store_refunds(tx: &DatabaseTransaction, book: &Book, changes: &Changes)
 }
 
 /// An order's tickets come one after another, so their place is counted here.
-async fn insert_tickets(tx: &DatabaseTransaction, tickets: Vec<(Uuid, Ticket)>) -> Result<(), Failure> {
+async fn insert_tickets(tx: &Transaction<'_>, tickets: Vec<(Uuid, Ticket)>) -> Result<(), Failure> {
     let mut positions: BTreeMap<Uuid, i32> = BTreeMap::new();
     let mut rows = Vec::with_capacity(tickets.len());
     for (order, ticket) in tickets {
@@ -200,7 +201,7 @@ async fn insert_tickets(tx: &DatabaseTransaction, tickets: Vec<(Uuid, Ticket)>) 
 const GUARDED: [(Guard, &str, &str); 1] = [(Guard::SqlUnits, "BETWEEN 0 AND capacity", "IS NOT NULL")];
 
 /// The ledger's own guard against overselling.
-async fn commit_units(tx: &DatabaseTransaction, sale: &str, tier: &str, units: i64) -> Result<(), Failure> {
+async fn commit_units(tx: &Transaction<'_>, sale: &str, tier: &str, units: i64) -> Result<(), Failure> {
     let sql = "UPDATE tiers SET committed = committed + ?
                WHERE sale = ? AND id = ? AND committed + ? BETWEEN 0 AND capacity";
     let units = i32::try_from(units).map_err(|_| Failure::Guard("tiers_capacity"))?;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::database::Transaction;
 use super::{SqlLedger, open};
 use crate::env::{Env, Seeded, Timestamp};
 use crate::ledger::book::Terms;
@@ -42,7 +43,7 @@ impl Faults {
 }
 
 impl Fault {
-    pub(super) async fn commit(self, tx: DatabaseTransaction) -> Result<(), DbErr> {
+    pub(super) async fn commit(self, tx: Transaction<'_>) -> Result<(), DbErr> {
         match self {
             Self::LostAfter => tx.commit().await?,
             Self::LostBefore => tx.rollback().await?,
@@ -278,7 +279,7 @@ async fn the_database_itself_refuses_what_must_never_happen() {
         ("UPDATE attempts SET first_sent_at = 1", "attempts_send_what_is_stored"),
         ("DELETE FROM sales", "FOREIGN KEY"),
     ] {
-        let refused = db.execute_unprepared(sql).await.unwrap_err().to_string();
+        let refused = db.run(sql).unwrap_err().to_string();
         assert!(refused.contains(because), "{sql}: {refused}");
     }
 }

@@ -1,15 +1,14 @@
 //! What holds although the book was wrong: the statements that store its changes, and the tables that they write to.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait as _};
-
 use super::*;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::records::SaleCounters;
+use crate::ledger::sql::database::Database;
 use crate::ledger::sql::failure::Failure;
 use crate::ledger::sql::store::{Before, store};
 
 /// A ledger with this many orders of one unit each, and a way to its database beside it.
-async fn shop(orders: usize) -> (Files, Env, SqlLedger, DatabaseConnection, Vec<Accept>) {
+async fn shop(orders: usize) -> (Files, Env, SqlLedger, Database, Vec<Accept>) {
     let (files, env) = (Files::new(), Env::system());
     let url = files.next();
     let ledger = connect(&url, &env).await;
@@ -23,7 +22,7 @@ async fn shop(orders: usize) -> (Files, Env, SqlLedger, DatabaseConnection, Vec<
 }
 
 /// Which guard of the statements refuses to store what a book has decided, if one does.
-async fn refused(db: &DatabaseConnection, env: &Env, book: &mut Book) -> Option<String> {
+async fn refused(db: &Database, env: &Env, book: &mut Book) -> Option<String> {
     let tx = db.begin().await.unwrap();
     let changes = book.take_changes();
     let stored = store(&tx, &Before::default(), book, changes, env.now()).await;
@@ -74,7 +73,7 @@ async fn the_tables_refuse_a_second_one_of_what_there_may_be_once() {
     };
     let ticket =
         "INSERT INTO tickets (id, order_id, position, tier, code) SELECT randomblob(16), id, 0, 'std', hex(id) || ";
-    db.execute_unprepared(&format!("{ticket}'a' FROM orders")).await.unwrap();
+    db.run(&format!("{ticket}'a' FROM orders")).unwrap();
     for (sql, because) in [
         ("UPDATE orders SET hold = x'00'".to_owned(), "orders.hold"),
         ("UPDATE orders SET refunded = amount + 1".to_owned(), "orders_give_back_what_was_paid"),
@@ -89,7 +88,7 @@ async fn the_tables_refuse_a_second_one_of_what_there_may_be_once() {
         (format!("{ticket}'b' FROM orders"), "tickets.position"),
     ] {
         let tx = db.begin().await.unwrap();
-        let refused = tx.execute_unprepared(&sql).await.map_or_else(|error| error.to_string(), |_| "nobody".into());
+        let refused = db.run(&sql).map_or_else(|error| error.to_string(), |_| "nobody".into());
         tx.rollback().await.unwrap();
         assert!(refused.contains(because), "{sql} is refused by {refused}");
     }
