@@ -24,11 +24,12 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// The adapters: files, or folders with a `/` at the end, that may, and why they must.
-const ADAPTERS: [(&str, &str); 9] = [
+const ADAPTERS: [(&str, &str); 10] = [
     ("shared/src/env/system.rs", "is the machine's clock, timer and source of ids, for everybody else"),
     ("shared/src/ledger/sql.rs", "has the writer's thread, of which one ledger has one"),
     ("shared/src/ledger/sql/turns.rs", "waits for a file's lock on a thread that may"),
     ("shared/src/ledger/sql/open.rs", "bounds how long a database may take to be reached"),
+    ("shared/src/ledger/sql/writer.rs", "lets whoever moves the log go on between two groups"),
     ("shared/src/process.rs", "begins and ends a process: listens to its signals"),
     ("shared/src/queue/backend.rs", "runs fetcher, lease keeper and reporter under apalis"),
     ("shared/src/gather.rs", "makes the call in which many callers go, whoever of them leaves"),
