@@ -99,6 +99,29 @@ async fn too_many_tries_have_to_wait_with_the_right_password_too_and_nobody_else
 }
 
 #[tokio::test]
+async fn an_outsiders_guesses_keep_no_operator_out() {
+    let shop = Shop::start(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let url = shop.url();
+    add(&shop, "ann", "owner").await;
+    let outside = [("x-forwarded-for", "10.9.9.9, 198.51.100.7")];
+    let mut heard = Vec::new();
+    for _ in 0..10 {
+        heard.push(try_log_in(&url, "ann", "some other password", &outside).await.status);
+    }
+    assert_eq!(heard, [[401; 5], [429; 5]].concat());
+    assert_eq!(try_log_in(&url, "ann", PASSWORD, &outside).await.status, 429);
+    let pretended = [("x-forwarded-for", "203.0.113.9, 198.51.100.7")];
+    assert_eq!(try_log_in(&url, "ann", PASSWORD, &pretended).await.status, 429, "what a client says of itself");
+    let inside = try_log_in(&url, "ann", PASSWORD, &[("x-forwarded-for", "203.0.113.9")]).await;
+    is_known(&url, &cookie_of(&inside), "ann").await;
+    let log = shop.cli_json(&["operator", "log"]).await;
+    let from = |at: usize| (log["log"][at]["what"].as_str(), log["log"][at]["address"].as_str());
+    assert_eq!(from(0), (Some("logged_in"), Some("203.0.113.9")));
+    assert_eq!(from(1), (Some("login_failed"), Some("198.51.100.7")));
+    assert_eq!(log["log"].as_array().map(Vec::len), Some(7), "what was not tried is not written down: {log}");
+}
+
+#[tokio::test]
 async fn a_login_makes_a_session_of_its_own_whatever_the_browser_brought() {
     let shop = Shop::start(&[]).await;
     let url = shop.url();

@@ -37,7 +37,7 @@ impl FromStr for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
@@ -59,5 +59,6 @@ mod tests {
             assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
         }
         assert!(long[1..].parse::<Name>().is_ok());
+        assert_eq!(format!("{:<6}|", "ann".parse::<Name>().unwrap()), "ann   |", "in columns");
     }
 }
