@@ -1,6 +1,7 @@
 //! The integration suite: everything that needs more than one crate, a real server or a real browser.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod answers;
 mod bad_input;
 mod bench;

@@ -143,6 +143,8 @@ pub fn buying() -> Vec<Vec<u8>> {
         post("/api/session", "x-forwarded-for: ::1", "{}"),
         post("/api/orders/$ORDER/refunds", operator, refund),
         post("/api/orders/$ORDER/refresh", token, r#"{"give_up":true}"#),
+        post("/ops/api/login", cookie, r#"{"name":"ann","password":"correct horse battery"}"#),
+        post("/ops/api/logout", &cookie.replace("$COOKIE", &format!("operator={}", "5".repeat(64))), ""),
         format!("DELETE /api/holds/$ORDER\n{token}\n\n"),
     ];
     bytes(&all.each_ref().map(String::as_str))
@@ -154,6 +156,7 @@ pub fn reading() -> Vec<Vec<u8>> {
     bytes(&[
         "GET /api/sales/gate\naccept-encoding: gzip\n\n",
         "GET /api/sales\n\n",
+        "GET /ops/api/me\nauthorization: Bearer $KEY\n\n",
         "GET /api/session\ncookie: $COOKIE\n\n",
         "GET /api/orders?limit=10\nauthorization: Bearer $TOKEN\n\n",
         "GET /api/orders/$ORDER\nauthorization: Bearer $TOKEN\n\n",

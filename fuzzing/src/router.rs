@@ -16,6 +16,7 @@ use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
+use shared::access::memory::MemoryAccess;
 use shared::config::Secret;
 use shared::env::{Env, Seeded};
 use shared::ledger::SharedLedger;
@@ -127,6 +128,7 @@ impl Shop {
             rooms: Arc::new(MemoryRooms::default()),
             budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
             session_secret: SESSION_SECRET.to_vec(),
+            access: Arc::new(MemoryAccess::new(env.clone())),
             operator_key: Some(KEY.into()),
             page: Page::of_stripe("pk_test_1".into()),
             public_url: None,

@@ -46,7 +46,7 @@ pub const SETTINGS: [(&str, &str, &str); 26] = [
     (
         "OPERATOR_KEY",
         "",
-        "32 characters or more: whoever sends it (Authorization: Bearer …) may refund; without it nobody can by HTTP",
+        "32 characters or more: whoever sends it (Authorization: Bearer …) may look and refund; `stampede key` makes others",
     ),
     (
         "WORKER_CONCURRENCY",
@@ -142,7 +142,7 @@ pub struct Settings {
     pub stripe_total: Option<u32>,
     /// Signs cookies and tokens.
     pub session_secret: Option<Secret>,
-    /// What an operator's HTTP calls are signed with.
+    /// A key that may look and refund.
     pub operator_key: Option<Secret>,
     /// Most charges under way at the same time in a process.
     pub worker_concurrency: usize,

@@ -180,6 +180,20 @@ guards! {
     SameSite,
     /// Only the operator's key gives money back.
     OperatorKey,
+    /// Who logs in has the very password.
+    RightPassword,
+    /// Who guesses passwords has to wait.
+    LoginsLimited,
+    /// An operator's session ends when it idles, and at its longest.
+    SessionEnds,
+    /// Who was changed while logging in is not let in.
+    SessionOfNow,
+    /// Nobody does what they may not do.
+    Permitted,
+    /// A key cannot make operators and keys.
+    KeyNeverManages,
+    /// The last one who may manage operators stays.
+    LastOwner,
     /// An event is believed by its signature.
     EventSignature,
     /// An event that was signed long ago is not believed.

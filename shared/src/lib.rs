@@ -1,6 +1,7 @@
 //! What the web and the worker processes both know: the domain first, the adapters behind it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod access;
 pub mod backing;
 pub mod budget;
 pub mod config;

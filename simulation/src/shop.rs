@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, select};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
+use shared::access::memory::MemoryAccess;
 use shared::budget::memory::MemorySlots;
 use shared::budget::{self, Budget, SharedBudget};
 use shared::config::Secret;
@@ -185,6 +186,7 @@ impl Shop {
             rooms: self.rooms_of(who),
             budget: self.budget_of(who),
             session_secret: b"a secret that every web process has".to_vec(),
+            access: Arc::new(MemoryAccess::new(self.scene.env.clone())),
             operator_key: Some(OPERATOR_KEY.to_owned()),
             page: Page::of_sandbox("pk_test_simulation".into(), "http://127.0.0.1:12111"),
             public_url: None,

@@ -11,6 +11,7 @@ use shared::sale::LatePolicy;
 
 use crate::admin::{Admin, NewRefund, NewSale, NewTier};
 use crate::forecast::Asked;
+use crate::operators::{self, Keys, Operators};
 use crate::sandbox;
 use crate::simulate::Simulate;
 
@@ -36,6 +37,8 @@ const EXAMPLES: &str = "Examples:
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
   stampede simulate --seeds 1000
+  stampede operator add ann --role owner
+  stampede key add nightly --scope see_orders,refund
   stampede order show 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39
   stampede order refund 0198f2c0-7c1e-7d6a-8f7e-0d6f3c1b2a39 --amount 1000 --reason 'late start'
 
@@ -73,6 +76,12 @@ pub(crate) enum Typed {
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
+    /// Adds, changes and removes the people who may steer the shop
+    #[command(subcommand)]
+    Operator(Operators),
+    /// Makes and revokes keys for machines
+    #[command(subcommand)]
+    Key(Keys),
     /// Tells how long a sale takes at the budget that Stripe allows, and at larger ones
     Forecast {
         #[command(flatten)]
@@ -89,7 +98,7 @@ pub(crate) enum Typed {
 pub(crate) struct Output {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// `stampede sale …`
@@ -305,6 +314,13 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// Migrations.
     Migrate,
+    /// Something about operators or keys.
+    Access {
+        /// What.
+        asked: operators::Asked,
+        /// Whether to print JSON.
+        json: bool,
+    },
     /// Something for the running process, or for the ledger.
     Admin {
         /// What.
@@ -319,6 +335,7 @@ impl Cli {
     #[must_use]
     pub(crate) fn command(self) -> Command {
         let Some(typed) = self.typed else { return Command::All };
+        let access = |(asked, output): (operators::Asked, Output)| Command::Access { asked, json: output.json };
         let admin = |command: Admin, output: Output| Command::Admin { command, json: output.json };
         match typed {
             Typed::Web => Command::Web,
@@ -328,6 +345,8 @@ impl Cli {
             Typed::Stripe(Stripe::Dismiss { payment_intent, output }) => {
                 admin(Admin::Dismiss { payment_intent }, output)
             }
+            Typed::Operator(typed) => access(typed.asked()),
+            Typed::Key(typed) => access(typed.asked()),
             Typed::Simulate(asked) => Command::Simulate(asked),
             Typed::Migrate => Command::Migrate,
             Typed::Sale(Sale::Create(new)) => {

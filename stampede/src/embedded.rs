@@ -10,6 +10,8 @@ use std::time::Duration;
 use ::sandbox::Latency;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use shared::access::SharedAccess;
+use shared::access::sql::SqlAccess;
 use shared::budget::Budget;
 use shared::config::{Provider, Secret, Settings};
 use shared::data_dir::{DataDir, control_socket};
@@ -60,7 +62,9 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     let sandbox_signs_with = data_dir.webhook_secret(&env)?;
     let mut believed = settings.webhook_secrets.clone();
     believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
-    let app = shop(&settings, &ctx, &secret, &provider, Door::new(believed, provider.keys.live()))?;
+    let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
+    let door = Door::new(believed, provider.keys.live());
+    let app = shop(&settings, &ctx, access.clone(), &secret, &provider, door)?;
     let options = worker::process::options(&settings, "embedded", &env);
     let worker = Some(ctx.clone());
     let desk = Desk {
@@ -85,6 +89,7 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     tasks.spawn(worker::run::run(ctx, options, shutdown.clone()));
     tasks.spawn(web::serve::serve(app, listener, shutdown.clone()));
     let ended = until_all_end(tasks, &shutdown).await;
+    access.close().await;
     ledger.close().await;
     sandbox_end.cancel();
     if let Some(sandbox) = sandbox {
@@ -178,6 +183,7 @@ async fn open_ledger(settings: &Settings, env: &Env) -> anyhow::Result<Arc<SqlLe
 fn shop(
     settings: &Settings,
     ctx: &Context,
+    access: SharedAccess,
     secret: &Secret,
     provider: &Provider,
     webhooks: Door,
@@ -190,6 +196,7 @@ fn shop(
         rooms: ctx.rooms.clone(),
         budget: ctx.budget.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
+        access,
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: web::process::page(provider),
         public_url: settings.public_url.clone(),

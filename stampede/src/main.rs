@@ -7,6 +7,7 @@ mod cli;
 mod control;
 mod embedded;
 mod forecast;
+mod operators;
 mod report;
 mod sandbox;
 mod simulate;
@@ -59,10 +60,12 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
             println!("The ledger is up to date.");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Admin { command, json } => {
-            let reply = control::ask(&settings, command).await?;
-            print!("{}", if json { reply.as_json() } else { reply.as_text().to_owned() });
-            Ok(if reply.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Admin { command, json } => Ok(print(&control::ask(&settings, command).await?, json)),
+        Command::Access { asked, json } => Ok(print(&operators::carry_out(&settings, asked).await?, json)),
     }
+}
+
+fn print(reply: &report::Reply, json: bool) -> ExitCode {
+    print!("{}", if json { reply.as_json() } else { reply.as_text().to_owned() });
+    if reply.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::access::SharedAccess;
 use shared::budget::SharedBudget;
 use shared::env::Env;
 use shared::ledger::SharedLedger;
@@ -18,8 +19,9 @@ use crate::gathered::{Orders, StockLevels};
 use crate::guard::Policy;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::login::Gate;
 use crate::losers::Losers;
-use crate::operator::OperatorKey;
+use crate::operator::{OperatorKey, SessionCookie};
 use crate::progress::Progress;
 use crate::pushing::Pushing;
 use crate::session::Signer;
@@ -43,7 +45,9 @@ pub struct Parts {
     pub rooms: SharedRooms,
     /// Signs cookies and tokens.
     pub session_secret: Vec<u8>,
-    /// Lets operators in by HTTP, if anything does.
+    /// Who may steer the shop.
+    pub access: SharedAccess,
+    /// The shop's own key, which may refund, if there is one.
     pub operator_key: Option<String>,
     /// What the page needs to know of Stripe.
     pub page: Page,
@@ -109,8 +113,14 @@ pub struct Inner {
     pub rooms: SharedRooms,
     /// Signs cookies and tokens.
     pub signer: Signer,
-    /// Lets operators in.
+    /// Who may steer the shop.
+    pub access: SharedAccess,
+    /// Knows the shop's own key.
     pub operator: OperatorKey,
+    /// Knows the browsers of operators.
+    pub operators_cookie: SessionCookie,
+    /// Verifies the passwords of operators.
+    pub gate: Gate,
     /// The sales as last read.
     pub catalogue: Catalogue,
     /// Live connections by customer.
@@ -146,7 +156,10 @@ impl App {
         let secure = parts.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         Self(Arc::new(Inner {
             signer: Signer::new(&parts.session_secret, secure),
+            access: parts.access,
             operator: OperatorKey::new(parts.operator_key.as_deref()),
+            operators_cookie: SessionCookie::new(secure),
+            gate: Gate::default(),
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),

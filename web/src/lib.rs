@@ -21,6 +21,7 @@ pub mod hub;
 pub mod input;
 pub mod limits;
 pub mod listen;
+pub mod login;
 pub mod losers;
 pub mod operator;
 pub mod orders;
@@ -68,6 +69,9 @@ pub fn router(app: App) -> Router {
         .route("/api/orders/{order}", get(orders::show))
         .route("/api/orders/{order}/refunds", post(refunds::create))
         .route("/api/orders/{order}/refresh", post(authentication::refresh))
+        .route("/ops/api/login", post(login::log_in))
+        .route("/ops/api/logout", post(login::log_out))
+        .route("/ops/api/me", get(login::me))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     // Stripe has neither cookie nor token: what it sends is believed by its signature.

@@ -154,10 +154,23 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "cross_site", "This call came from another site's page.")
     }
 
-    /// 403 `no_operator`.
+    /// 401 `no_operator`.
     #[must_use]
     pub fn no_operator() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "no_operator", "This call takes the operator's key.")
+        let detail = "This call takes an operator who has logged in, or a key.";
+        Self::new(StatusCode::UNAUTHORIZED, "no_operator", detail)
+    }
+
+    /// 401 `bad_login`: which of the two is wrong is not told.
+    #[must_use]
+    pub fn bad_login() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "bad_login", "There is no operator of this name and password.")
+    }
+
+    /// 403 `not_allowed`.
+    #[must_use]
+    pub fn not_allowed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", "You are known here, and may not do this.")
     }
 
     /// 404 `not_found`.
@@ -227,6 +240,12 @@ impl From<shared::ledger::LedgerError> for Problem {
 
 impl From<std::sync::Arc<shared::ledger::LedgerError>> for Problem {
     fn from(error: std::sync::Arc<shared::ledger::LedgerError>) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<shared::access::AccessError> for Problem {
+    fn from(error: shared::access::AccessError) -> Self {
         Self::unavailable(&error)
     }
 }

@@ -1,7 +1,10 @@
 //! The web process of a shop that is spread over several processes: as many of them as there are shoppers to serve.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use shared::access::sql::SqlAccess;
 use shared::backing::Backing;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
@@ -23,6 +26,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let secret = settings.session_secret.as_ref().context(
         "SESSION_SECRET is needed, the same in every web process: a shopper's next request may reach another one",
     )?;
+    let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
     let app = App::new(Parts {
         env,
         ledger: backing.ledger.clone(),
@@ -31,6 +35,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         rooms: backing.rooms.clone(),
         budget: backing.budget.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
+        access: access.clone(),
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
         page: page(&settings.provider()),
         public_url: settings.public_url.clone(),
@@ -41,6 +46,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let listener = bind(&settings)?;
     tracing::info!(address = %listener.local_addr()?, "this web process serves");
     let served = serve::serve(app, listener, shutdown).await;
+    access.close().await;
     backing.ledger.close().await;
     served
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::charges::tell_room;
 use crate::input::Input;
-use crate::operator::Operator;
+use crate::operator::{May, Refund};
 use crate::orders;
 use crate::problem::Problem;
 
@@ -32,11 +32,11 @@ pub struct Body {
 /// Owes a buyer money; a worker sends it.
 pub async fn create(
     State(app): State<App>,
-    _: Operator,
+    May { operator, .. }: May<Refund>,
     Path(order): Path<Uuid>,
     Input(body): Input<Body>,
 ) -> Result<Response, Problem> {
-    let asked = app.ledger.request_refund(wish(order, body)?).await?;
+    let asked = app.ledger.request_refund(wish(order, body, operator.by)?).await?;
     let (order, refund) = match asked {
         RefundAsked::New { order, refund } => {
             tell_room(&app, &order).await;
@@ -49,7 +49,7 @@ pub async fn create(
     Ok((StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
-fn wish(order: Uuid, body: Body) -> Result<RefundRequest, Problem> {
+fn wish(order: Uuid, body: Body, by: String) -> Result<RefundRequest, Problem> {
     let what = match (body.amount, body.tickets) {
         (None, None) => RefundWhat::All,
         (Some(amount), None) => RefundWhat::Amount(amount),
@@ -63,7 +63,7 @@ fn wish(order: Uuid, body: Body) -> Result<RefundRequest, Problem> {
         return Err(Problem::invalid("reason", "A reason is one line of 500 characters at most."));
     }
     let note = body.reason.filter(|reason| !reason.is_empty());
-    Ok(RefundRequest { request: body.request, order, what, note, restock: body.restock, by: "operator".to_owned() })
+    Ok(RefundRequest { request: body.request, order, what, note, restock: body.restock, by })
 }
 
 fn refusal(refused: &RefundAsked) -> Problem {

@@ -86,10 +86,15 @@ impl Signer {
     }
 
     fn cookie_of(&self, headers: &HeaderMap) -> Option<Uuid> {
-        let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find_map(|(name, value)| (name == COOKIE).then(|| self.verify(Purpose::Cookie, value)).flatten())
+        cookies(headers)
+            .find_map(|(name, value)| (name == COOKIE).then(|| self.verify(Purpose::Cookie, value)).flatten())
     }
+}
+
+/// Names and values of all cookies that were sent.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
 /// A customer who has proved to be one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
+use shared::access::memory::MemoryAccess;
 use shared::env::{Env, Seeded};
 use shared::ledger::book::Terms;
 use shared::ledger::conformance::demo;
@@ -41,6 +42,7 @@ pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
         rooms: Arc::new(MemoryRooms::default()),
         budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
         session_secret: vec![7; 32],
+        access: Arc::new(MemoryAccess::new(env.clone())),
         operator_key: None,
         page: Page::of_stripe("pk_test_1".into()),
         public_url: None,

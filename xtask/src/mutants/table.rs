@@ -337,6 +337,25 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     of(&["OperatorKey"], NO, &["web::operator::tests::only_the_whole_key_opens_and_no_key_opens_nothing"]),
     of(
+        &["RightPassword"],
+        NO,
+        &["shared::access::password::tests::only_the_very_password_is_verified_and_each_hash_has_its_own_salt"],
+    ),
+    of(
+        &["LoginsLimited"],
+        NO,
+        &["web::limits::tests::logins_are_limited_by_name_and_network_together_and_by_network_alone"],
+    ),
+    of(&["SessionEnds"], NO, &["shared::access::session::tests::a_session_ends_when_it_idles_and_at_its_longest"]),
+    of(&["SessionOfNow"], NO, &["shared::access::memory::tests::access_in_memory_does_what_it_must"]),
+    of(
+        &["Permitted"],
+        NO,
+        &["tests::access::permissions::each_role_refunds_only_if_the_table_says_so_and_the_story_says_who"],
+    ),
+    of(&["KeyNeverManages"], NO, &["shared::access::permission::tests::a_key_never_manages_and_may_do_something"]),
+    of(&["LastOwner"], NO, &["shared::access::change::tests::the_last_owner_stays_and_stays_owner"]),
+    of(
         &["EventSignature"],
         NO,
         &[

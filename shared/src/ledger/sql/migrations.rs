@@ -11,8 +11,14 @@ use crate::guards::{Guard, in_text};
 const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
 const SWEEPS: &str = include_str!("migrations/m0002_sweeps.sql");
 const CHECKOUT: &str = include_str!("migrations/m0003_checkout.sql");
+const ACCESS: &str = include_str!("migrations/m0004_access.sql");
 const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
+const ACCESS_APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0004_append_only.sqlite.sql");
+const ACCESS_APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0004_append_only.postgres.sql");
+/// The number of a line, in PostgreSQL and in SQLite.
+const SEQUENCE_POSTGRES: &str = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+const SEQUENCE_SQLITE: &str = "INTEGER PRIMARY KEY";
 
 /// Guards that the tables have of their own.
 const GUARDED: [(Guard, &str, &str); 8] = [
@@ -35,7 +41,7 @@ pub(super) struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Ledger), Box::new(Sweeps), Box::new(Checkout)]
+        vec![Box::new(Ledger), Box::new(Sweeps), Box::new(Checkout), Box::new(Access)]
     }
 }
 
@@ -57,8 +63,8 @@ impl MigrationTrait for Ledger {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         // SQLite would keep small rows twice: by their key, and by a number of its own.
         let (sequence, by_key, append_only) = match manager.get_database_backend() {
-            DbBackend::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "", APPEND_ONLY_POSTGRES),
-            _ => ("INTEGER PRIMARY KEY", " WITHOUT ROWID", APPEND_ONLY_SQLITE),
+            DbBackend::Postgres => (SEQUENCE_POSTGRES, "", APPEND_ONLY_POSTGRES),
+            _ => (SEQUENCE_SQLITE, " WITHOUT ROWID", APPEND_ONLY_SQLITE),
         };
         let db = manager.get_connection();
         let tables = in_text(LEDGER, &GUARDED).replace("{sequence}", sequence).replace("{by_key}", by_key);
@@ -106,6 +112,33 @@ impl MigrationTrait for Checkout {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.get_connection().execute_unprepared(CHECKOUT).await?;
+        Ok(())
+    }
+}
+
+struct Access;
+
+impl MigrationName for Access {
+    fn name(&self) -> &str {
+        "m0004_access"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves this lifetime out, and the macro wants it alike")]
+#[async_trait::async_trait]
+impl MigrationTrait for Access {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (sequence, append_only) = match manager.get_database_backend() {
+            DbBackend::Postgres => (SEQUENCE_POSTGRES, ACCESS_APPEND_ONLY_POSTGRES),
+            _ => (SEQUENCE_SQLITE, ACCESS_APPEND_ONLY_SQLITE),
+        };
+        let db = manager.get_connection();
+        db.execute_unprepared(&ACCESS.replace("{sequence}", sequence)).await?;
+        db.execute_unprepared(append_only).await?;
         Ok(())
     }
 }

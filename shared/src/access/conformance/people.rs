@@ -1,0 +1,110 @@
+//! Operators: who is there, and what is written down of them.
+
+use std::time::Duration;
+
+use futures::future::join;
+
+use super::*;
+
+pub(super) async fn an_operator_is_added_once_and_found_by_name(world: World) {
+    assert!(world.access.operators().await.unwrap().is_empty());
+    assert!(world.access.operator(&name("ann")).await.unwrap().is_none());
+    let now = world.clock.env().now();
+    let (bob, ann) = (world.add("bob", Role::Support).await, world.add("ann", Role::Owner).await);
+    assert_eq!((ann.role, ann.version, ann.created_at, ann.changed_at), (Role::Owner, 1, now, now));
+    let again = Change::AddOperator { name: name("ann"), role: Role::ReadOnly, password: PasswordHash::of_nobody() };
+    assert_eq!(world.change(again).await, Changed::NameTaken);
+    assert_eq!(world.access.operators().await.unwrap(), [ann.clone(), bob.clone()]);
+
+    world.clock.advance(Duration::from_secs(5));
+    let later = world.clock.env().now();
+    let other = crate::access::Password::new("another password").hash(&world.clock.env()).unwrap();
+    assert_eq!(
+        world.change(Change::SetPassword { name: bob.name.clone(), password: other.clone() }).await,
+        Changed::Yes
+    );
+    assert_eq!(world.change(Change::SetRole { name: bob.name.clone(), role: Role::Operator }).await, Changed::Yes);
+    let (changed, hash) = world.access.operator(&bob.name).await.unwrap().unwrap();
+    assert_eq!(changed, Operator { role: Role::Operator, version: 3, changed_at: later, ..bob.clone() });
+    assert!(hash == other);
+    assert_eq!(world.change(Change::RemoveOperator { name: bob.name.clone() }).await, Changed::Yes);
+    assert_eq!(world.change(Change::RemoveOperator { name: bob.name.clone() }).await, Changed::Unknown);
+    assert_eq!(world.access.operators().await.unwrap(), [ann]);
+}
+
+pub(super) async fn the_last_owner_can_be_neither_removed_nor_demoted(world: World) {
+    world.add("ann", Role::Owner).await;
+    world.add("bob", Role::Operator).await;
+    let before = world.told().await.len();
+    let session = world.log_in("ann").await;
+    assert_eq!(world.change(Change::RemoveOperator { name: name("ann") }).await, Changed::LastOwner);
+    for role in [Role::Operator, Role::Support, Role::ReadOnly] {
+        assert_eq!(world.change(Change::SetRole { name: name("ann"), role }).await, Changed::LastOwner);
+    }
+    assert_eq!(world.operator("ann").await.role, Role::Owner);
+    assert_eq!(world.holder(&session).await.as_deref(), Some("ann"), "what was refused ends nothing");
+    assert_eq!(world.told().await.len(), before + 1, "nor is it told");
+    assert_eq!(world.change(Change::SetRole { name: name("bob"), role: Role::Owner }).await, Changed::Yes);
+    assert_eq!(world.change(Change::RemoveOperator { name: name("ann") }).await, Changed::Yes);
+    assert_eq!(world.change(Change::RemoveOperator { name: name("bob") }).await, Changed::LastOwner);
+}
+
+pub(super) async fn two_owners_who_remove_each_other_at_once_leave_one(world: World) {
+    world.add("ann", Role::Owner).await;
+    world.add("bob", Role::Owner).await;
+    let (one, other) = join(
+        world.change(Change::RemoveOperator { name: name("ann") }),
+        world.change(Change::SetRole { name: name("bob"), role: Role::ReadOnly }),
+    )
+    .await;
+    let mut both = [one, other];
+    both.sort_by_key(|changed| *changed != Changed::Yes);
+    assert_eq!(both, [Changed::Yes, Changed::LastOwner]);
+    let left = world.access.operators().await.unwrap();
+    assert_eq!(left.iter().filter(|operator| operator.role == Role::Owner).count(), 1, "{left:?}");
+}
+
+pub(super) async fn the_trail_says_who_did_what_to_whom_and_from_where(world: World) {
+    world.add("ann", Role::Owner).await;
+    let ann = By::operator(&name("ann"), ADDRESS);
+    let bob = Change::AddOperator { name: name("bob"), role: Role::Support, password: PasswordHash::of_nobody() };
+    world.access.change(bob, &ann).await.unwrap();
+    world.access.login_failed(Some(&name("bob")), 0, ADDRESS).await.unwrap();
+    world.access.login_failed(None, 17, ADDRESS).await.unwrap();
+    let session = world.log_in("bob").await;
+    world.access.log_out(&session, ADDRESS).await.unwrap();
+    world.access.change(Change::SetRole { name: name("bob"), role: Role::ReadOnly }, &ann).await.unwrap();
+    let password = PasswordHash::of_nobody();
+    world.access.change(Change::SetPassword { name: name("bob"), password }, &ann).await.unwrap();
+    let (scopes, key) = ("see,refund".parse().unwrap(), Token::key(&world.clock.env()).digest());
+    world.access.change(Change::AddKey { name: name("nightly"), scopes, key }, &ann).await.unwrap();
+    world.access.change(Change::RevokeKey { name: name("nightly") }, &ann).await.unwrap();
+    world.clock.advance(Duration::from_secs(9));
+    world.access.change(Change::RemoveOperator { name: name("bob") }, &ann).await.unwrap();
+
+    let line = |what: &str, who: &str, whom: &str| {
+        (what.to_owned(), who.to_owned(), (!whom.is_empty()).then(|| whom.to_owned()))
+    };
+    let expected = [
+        line("operator_added", "cli", "operator:ann"),
+        line("operator_added", "operator:ann", "operator:bob"),
+        line("login_failed", "unknown", "operator:bob"),
+        line("login_failed", "unknown", ""),
+        line("logged_in", "operator:bob", ""),
+        line("logged_out", "operator:bob", ""),
+        line("role_changed", "operator:ann", "operator:bob"),
+        line("password_changed", "operator:ann", "operator:bob"),
+        line("key_added", "operator:ann", "key:nightly"),
+        line("key_revoked", "operator:ann", "key:nightly"),
+        line("operator_removed", "operator:ann", "operator:bob"),
+    ];
+    assert_eq!(world.told().await, expected);
+    let lines = world.access.log(1_000).await.unwrap();
+    assert_eq!(lines[0].at, lines[1].at.plus(Duration::from_secs(9)), "the newest first");
+    let from = |at: usize| lines[at].address.as_deref();
+    assert_eq!((from(0), from(10)), (Some("192.0.2.7"), None), "who types a command has no address");
+    let note = |at: usize| lines[at].note.as_deref();
+    assert_eq!((note(2), note(4), note(10)), (Some("see,refund"), Some("read_only"), Some("owner")));
+    assert_eq!((note(7), note(8)), (Some("17 more were not written down"), None));
+    assert_eq!(world.access.log(2).await.unwrap(), lines[..2]);
+}
