@@ -240,7 +240,7 @@ async fn accepted_order(app: &App, accepted: Accepted, found: Found, asked_at: T
             push(app, &order).await;
             shared::crash::point("after_push");
             watch(app, &order).await;
-            app.announcements.add(order.clone());
+            app.announcements.add(app.env.monotonic(), order.clone());
             return Ok(order);
         }
         Accepted::Replay(order) => {

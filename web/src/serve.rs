@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::announcements::ANNOUNCE_AFTER;
 use crate::app::App;
 use crate::{listen, losers, progress, router, sales, snapshot};
 
@@ -132,9 +131,12 @@ async fn tell_places(app: App) {
 /// A process that dies before it told leaves that to whoever ends the order.
 pub async fn announce(app: App) {
     loop {
-        app.announcements.any().await;
-        app.env.sleep(ANNOUNCE_AFTER).await;
-        let mut accepted = app.announcements.take();
+        let Some(due_at) = app.announcements.due_at() else {
+            app.announcements.any().await;
+            continue;
+        };
+        app.env.sleep(due_at.saturating_sub(app.env.monotonic())).await;
+        let mut accepted = app.announcements.take(app.env.monotonic());
         accepted.retain(|order| !app.hub.knows_newer(order));
         let now = app.ledger.now();
         let frame = |order: &Order| Message::order(order, now, app.progress.place_of(order)).to_json().into();
