@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use shared::telemetry::names::{Kind, METRICS};
 
 use super::{expect_none, files_below, read};
 
@@ -12,9 +13,9 @@ const TESTS_OF_RULES: &str = "ops/prometheus/alerts_test.yml";
 const DASHBOARD: &str = "ops/grafana/stampede.json";
 const RUNBOOK: &str = "docs/OPERATING.md";
 
-/// What counts, and what can be asked for then: times are told as summaries.
-const MACROS: [(&str, &[&str]); 3] =
-    [("counter!(", &[""]), ("gauge!(", &[""]), ("histogram!(", &["", "_sum", "_count"])];
+/// What counts, and how.
+const MACROS: [(&str, Kind); 3] =
+    [("counter!(", Kind::Counter), ("gauge!(", Kind::Gauge), ("histogram!(", Kind::Summary)];
 
 /// What Prometheus makes itself.
 const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
@@ -25,20 +26,26 @@ const KEYWORDS: [&str; 7] = ["and", "or", "unless", "offset", "bool", "Inf", "Na
 /// Words of its language that a list of labels follows.
 const BEFORE_LABELS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
-/// Names that a file's metrics can be asked for by.
-fn counted(source: &str) -> Vec<String> {
+/// The metrics that a file counts.
+fn counted(source: &str) -> Vec<(Kind, String)> {
     let mut found = Vec::new();
-    for (call, endings) in MACROS {
+    for (call, kind) in MACROS {
         for (at, _) in source.match_indices(call) {
             // To describe a metric is not to count.
             if source[..at].ends_with("describe_") {
                 continue;
             }
             let name = first_argument(source, source[at + call.len()..].trim_start());
-            found.extend(name.iter().flat_map(|name| endings.iter().map(move |ending| format!("{name}{ending}"))));
+            found.extend(name.map(|name| (kind, name)));
         }
     }
     found
+}
+
+/// What can be asked for then: times are told as summaries.
+fn names_of((kind, name): &(Kind, String)) -> Vec<String> {
+    let endings: &[&str] = if *kind == Kind::Summary { &["", "_sum", "_count"] } else { &[""] };
+    endings.iter().map(|ending| format!("{name}{ending}")).collect()
 }
 
 /// The text that these arguments begin with, or that of a constant of the same file.
@@ -135,20 +142,38 @@ fn not_counted(place: &str, expressions: &[String], counted: &BTreeSet<String>) 
     unknown.map(|name| format!("{place} asks for {name}, which nobody counts")).collect()
 }
 
-fn counted_by_the_shop() -> BTreeSet<String> {
+fn counted_by_the_shop() -> BTreeSet<(Kind, String)> {
     let files = ["shared/src", "web/src", "worker/src", "stampede/src"].into_iter().flat_map(files_below);
     files.filter(|path| path.ends_with(".rs")).flat_map(|path| counted(&read(&path))).collect()
 }
 
 #[test]
 fn rules_and_panels_ask_for_what_is_counted() {
-    let counted = counted_by_the_shop();
+    let counted: BTreeSet<String> = counted_by_the_shop().iter().flat_map(names_of).collect();
     let rules = expressions_of_rules(&read(RULES));
     assert_eq!(rules.len(), alerts(&read(RULES)).len(), "every rule has its expression");
     let panels: Value = serde_json::from_str(&read(DASHBOARD)).expect("the dashboard is JSON");
     let panels = expressions_of_panels(&panels);
     assert!(!panels.is_empty());
     expect_none(&[not_counted(RULES, &rules, &counted), not_counted(DASHBOARD, &panels, &counted)].concat());
+}
+
+#[test]
+fn every_metric_has_its_meaning_and_none_is_explained_that_nobody_counts() {
+    let counted = counted_by_the_shop();
+    let explained: BTreeSet<(Kind, String)> =
+        METRICS.iter().map(|(kind, name, _)| (*kind, (*name).to_owned())).collect();
+    let mute = counted.difference(&explained).map(|(kind, name)| format!("no meaning of {name} ({kind:?})"));
+    let idle = explained.difference(&counted).map(|(kind, name)| format!("nobody counts {name} ({kind:?})"));
+    expect_none(&mute.chain(idle).collect::<Vec<_>>());
+    assert_eq!(explained.len(), METRICS.len(), "each once");
+    let wrong = |kind: Kind, name: &str| (kind == Kind::Counter) != name.ends_with("_total");
+    let wrong = METRICS.iter().filter(|(kind, name, meaning)| wrong(*kind, name) || !meaning.ends_with('.'));
+    expect_none(
+        &wrong
+            .map(|(_, name, _)| format!("{name}: only counters end in _total, meanings in a full stop"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -183,7 +208,7 @@ fn the_alert_about_sockets_comes_at_85_in_100_of_what_a_process_takes() {
 fn a_rule_about_a_metric_that_nobody_counts_is_found() {
     let code = "const WAIT: &str = \"wait_seconds\"; describe_counter!(\"told_total\", \"a metric\");
         fn f() { metrics::counter!(\n  \"sold_total\", \"tier\" => t).increment(1); histogram!(WAIT).record(1.0); }";
-    let counted: BTreeSet<String> = counted(code).into_iter().collect();
+    let counted: BTreeSet<String> = counted(code).iter().flat_map(names_of).collect();
     let names = ["sold_total", "wait_seconds", "wait_seconds_count", "wait_seconds_sum"];
     assert_eq!(counted, BTreeSet::from(names.map(String::from)));
     let rules = "- alert: A\n  expr: >-\n    sum by (tier, x) (rate(sold_total{a=\"b\"}[5m])) / 2e3 > 0.1\n\

@@ -1,10 +1,10 @@
 //! The web process of a shop that is spread over several processes: as many of them as there are shoppers to serve.
 
 use anyhow::Context as _;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use shared::backing::Backing;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
+use shared::telemetry::names;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
-        metrics: PrometheusBuilder::new().install_recorder()?,
+        metrics: names::record()?,
     });
     let listener = bind(&settings)?;
     tracing::info!(address = %listener.local_addr()?, "this web process serves");
