@@ -61,6 +61,6 @@ ENV BIND=0.0.0.0:3000 DATA_DIR=/var/lib/stampede
 EXPOSE 3000
 # A web process is told to move its sockets, a worker to finish its charges; 30 s are enough for both.
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: a worker has no port to ask at. compose.yaml asks the web process.
+# No HEALTHCHECK: web processes and workers are asked at different ports. compose.yaml says at which.
 ENTRYPOINT ["stampede"]
 CMD ["web"]
