@@ -7,3 +7,4 @@ mod losses;
 mod memory;
 mod refunds;
 mod sweeps;
+mod watching;

@@ -11,6 +11,8 @@ mod files;
 mod guards;
 mod imports;
 mod invariants;
+mod observability;
+mod packaging;
 mod purity;
 mod rust;
 mod stripe;

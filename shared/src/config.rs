@@ -13,7 +13,7 @@ use crate::budget::Limits;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 26] = [
+pub const SETTINGS: [(&str, &str, &str); 27] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -52,6 +52,11 @@ pub const SETTINGS: [(&str, &str, &str); 26] = [
         "WORKER_CONCURRENCY",
         "",
         "charges under way at the same time in this process, at most; default 100, or twice STRIPE_RATE_PER_SECOND if that is more; 500 without a limit",
+    ),
+    (
+        "METRICS_BIND",
+        "",
+        "address and port at which a worker process tells its metrics, as 127.0.0.1:9464; nowhere when not set",
     ),
     ("SANDBOX_BIND", "127.0.0.1:12111", "address and port of the sandbox"),
     ("SANDBOX_LATENCY", "", "0, 600ms, or a distribution as lognormal:600ms:0.4"),
@@ -146,6 +151,8 @@ pub struct Settings {
     pub operator_key: Option<Secret>,
     /// Most charges under way at the same time in a process.
     pub worker_concurrency: usize,
+    /// Where a worker process answers operators; `None` is nowhere.
+    pub metrics_bind: Option<SocketAddr>,
     /// The sandbox's settings.
     pub sandbox: SandboxSettings,
     /// See [`crate::ledger::book::Terms::retry`].
@@ -284,6 +291,7 @@ impl Settings {
             session_secret: r.text("SESSION_SECRET").map(Secret),
             operator_key: r.text("OPERATOR_KEY").map(Secret),
             worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(by_rate),
+            metrics_bind: r.parsed("METRICS_BIND", "an address and a port, as 127.0.0.1:9464"),
             sandbox: SandboxSettings {
                 bind: r.parsed("SANDBOX_BIND", address).unwrap_or(localhost),
                 latency: r.text("SANDBOX_LATENCY"),
@@ -404,6 +412,7 @@ mod tests {
         assert_eq!(settings.bind.to_string(), "127.0.0.1:3000");
         assert_eq!(settings.sandbox.bind.to_string(), "127.0.0.1:12111");
         assert!(settings.stripe.is_none() && settings.stripe_rate.is_none() && settings.demo);
+        assert_eq!(settings.metrics_bind, None, "a worker listens nowhere unless it is told to");
     }
 
     #[test]
@@ -425,6 +434,7 @@ mod tests {
             ("SESSION_SECRET", "short"),
             ("OPERATOR_KEY", "short"),
             ("WORKER_CONCURRENCY", "0"),
+            ("METRICS_BIND", "9464"),
             ("STRIPE_SECRET_KEY", "sk_test_x"),
             ("LOG_FORMAT", "xml"),
             ("TRUSTED_PROXIES", "10.0.0.1,proxy"),
@@ -436,6 +446,7 @@ mod tests {
             "SESSION_SECRET",
             "OPERATOR_KEY",
             "WORKER_CONCURRENCY",
+            "METRICS_BIND",
             "STRIPE_PUBLISHABLE_KEY",
             "LOG_FORMAT",
             "TRUSTED_PROXIES",

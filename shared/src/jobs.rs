@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::order::{Order, Outcome};
 use crate::queue::Job;
 
+/// Every queue that web and worker use.
+pub const QUEUES: [&str; 4] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE, Authentication::QUEUE];
+
 /// Charge an attempt of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "v")]

@@ -1,7 +1,14 @@
-//! Logs: one line per thing that happened, with the request's or the job's span around it.
+//! What a process tells of itself. Metrics: [`names`] says what each means, [`watch`] answers those who ask, [`door`]
+//! lets them in where no shop listens. Logs: one line per thing that happened, with the request's or the job's span
+//! around it.
 //!
 //! **Never logged**: secrets, keys, session cookies and tokens, payment tokens, client secrets, card data, mail
 //! addresses, names of buyers, query strings. The types that carry them have no telling `Debug`.
+
+pub mod door;
+pub mod names;
+mod standing;
+pub mod watch;
 
 use std::io::IsTerminal as _;
 

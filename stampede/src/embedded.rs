@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use ::sandbox::Latency;
 use anyhow::Context as _;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shared::access::SharedAccess;
 use shared::access::sql::SqlAccess;
 use shared::budget::Budget;
@@ -23,6 +22,7 @@ use shared::rooms::memory::MemoryRooms;
 use shared::sale::LatePolicy;
 use shared::stock::memory::MemoryStock;
 use shared::stripe::webhook::EVENT_TYPES;
+use shared::telemetry::names;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use web::app::Parts;
@@ -202,12 +202,8 @@ fn shop(
         public_url: settings.public_url.clone(),
         webhooks,
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
-        metrics: recorder()?,
+        metrics: names::record()?,
     }))
-}
-
-fn recorder() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new().install_recorder()?)
 }
 
 /// Rebuilds the stock of every sale under a new epoch, and queues what a process before this one left owed.

@@ -91,7 +91,7 @@ const KNOWN_TO: [(&[&str], &[&str]); 5] = [
     (&["apalis", "apalis_core", "apalis_codec"], &["shared/src/queue", "worker/src"]),
     (
         &["stripe_core", "stripe_shared", "stripe_types", "stripe_client_core", "hyper", "hyper_util", "hyper_rustls"],
-        &["shared/src/stripe", "web/src/listen"],
+        &["shared/src/stripe", "shared/src/telemetry", "web/src/listen"],
     ),
     (&["axum", "tower_http"], &["web/src", "stampede/src"]),
 ];

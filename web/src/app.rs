@@ -10,6 +10,7 @@ use shared::ledger::SharedLedger;
 use shared::queue::Queue;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
+use shared::telemetry::watch::Watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -141,8 +142,8 @@ pub struct Inner {
     pub losers: Losers,
     /// Accepted orders of which the rooms were not told yet.
     pub announcements: Announcements,
-    /// Renders the metrics.
-    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+    /// Tells operators how it is.
+    pub watch: Watch,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
     pub going_down: CancellationToken,
     /// Sockets that are being talked to: a process that goes down lets them say goodbye.
@@ -153,6 +154,7 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let going_down = CancellationToken::new();
         let secure = parts.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         Self(Arc::new(Inner {
             signer: Signer::new(&parts.session_secret, secure),
@@ -166,6 +168,14 @@ impl App {
             progress: Progress::new(parts.env.clone(), parts.budget),
             pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),
+            watch: Watch::new(
+                parts.env.clone(),
+                parts.ledger.clone(),
+                parts.stock.clone(),
+                parts.queue.clone(),
+                parts.metrics,
+                going_down.clone(),
+            ),
             env: parts.env,
             orders: Orders::new(parts.ledger.clone(), snapshot::ORDERS_MAX),
             ledger: parts.ledger,
@@ -177,8 +187,7 @@ impl App {
             webhooks: parts.webhooks,
             limits: parts.limits,
             announcements: Announcements::default(),
-            metrics: parts.metrics,
-            going_down: CancellationToken::new(),
+            going_down,
             conversations: TaskTracker::new(),
         }))
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use shared::access::sql::SqlAccess;
 use shared::backing::Backing;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
+use shared::telemetry::names;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
-        metrics: PrometheusBuilder::new().install_recorder()?,
+        metrics: names::record()?,
     });
     let listener = bind(&settings)?;
     tracing::info!(address = %listener.local_addr()?, "this web process serves");

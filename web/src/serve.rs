@@ -8,6 +8,7 @@ use shared::message::Message;
 use shared::order::Order;
 use shared::rooms::{Envelope, Received};
 use shared::stock::{Levels, keeper};
+use shared::telemetry::watch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,8 +24,6 @@ const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 const PLACES_EVERY: Duration = Duration::from_secs(1);
 /// Live rooms are compared with the ledger this often.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
-/// What was measured is put into its sums this often; until then every single measurement is kept.
-const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 /// Requests that are under way when the process is told to stop may take this long.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Sockets get this long to take the word that they should connect elsewhere.
@@ -45,7 +44,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
     tasks.spawn(end.clone().run_until_cancelled_owned(announce(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
-    tasks.spawn(end.clone().run_until_cancelled_owned(every(SUM_UP_EVERY, app.clone(), sum_up)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(every(watch::SUM_UP_EVERY, app.clone(), sum_up)));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(look_what_is_gone(app.clone())));
     let going_down = app.going_down.clone();
@@ -110,7 +109,7 @@ pub async fn refresh(app: App) {
 
 /// Nobody may ever ask for the metrics; what they take must not grow with the number of requests.
 async fn sum_up(app: App) {
-    app.metrics.run_upkeep();
+    app.watch.sum_up();
 }
 
 async fn sample(app: App) {

@@ -1,8 +1,10 @@
 //! The worker process of a shop that is spread over several processes: as many of them as the operator likes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use shared::backing::Backing;
 use shared::budget::SharedBudget;
 use shared::config::{Provider, Settings};
@@ -14,6 +16,9 @@ use shared::queue::worker::JOB_TIMEOUT;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use shared::stripe::HttpStripe;
+use shared::telemetry::door::Door;
+use shared::telemetry::names;
+use shared::telemetry::watch::Watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::create_charge::TURN_PATIENCE;
@@ -52,6 +57,8 @@ pub struct Services {
 /// A sentence about what is missing; nothing was charged then.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let env = Env::system();
+    // Nobody counts what nobody can ask for.
+    let counted = settings.metrics_bind.map(|_| names::record()).transpose()?;
     let backing = Backing::connect(&settings, &env).await?;
     let services = Services {
         ledger: backing.ledger.clone(),
@@ -62,10 +69,31 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     };
     let ctx = context(&env, services, &settings.provider())?;
     let options = Options { lease: backing.lease.clone(), ..options(&settings, "worker", &env) };
+    let door = match settings.metrics_bind.zip(counted) {
+        Some((address, counted)) => {
+            let (ledger, stock, queue) = (backing.ledger.clone(), backing.stock.clone(), backing.queue.clone());
+            let watch = Watch::new(env.clone(), ledger, stock, queue, counted, shutdown.clone());
+            Some(open(address, watch, env).await?)
+        }
+        None => None,
+    };
     tracing::info!(name = options.name, concurrency = options.concurrency, "this worker takes jobs");
     let worked = crate::run::run(ctx, options, shutdown).await;
+    // Only now: as long as it finishes jobs it can be asked, and says that it goes down.
+    if let Some(door) = door {
+        door.close().await;
+    }
     backing.ledger.close().await;
     worked
+}
+
+async fn open(address: SocketAddr, watch: Watch, env: Env) -> anyhow::Result<Door> {
+    let opened = Door::open(address, watch, env).await;
+    let door = opened.with_context(|| {
+        format!("operators cannot be answered at {address}; set METRICS_BIND to another address for this worker")
+    })?;
+    tracing::info!(address = %door.address(), "this worker tells its metrics");
+    Ok(door)
 }
 
 /// What the handlers work with.

@@ -2,23 +2,13 @@
 
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics::{counter, histogram};
 
 use super::Finish;
 
 const ENDS: &str = "queue_jobs_total";
 const WAIT: &str = "queue_wait_seconds";
 const HANDLER: &str = "queue_handler_seconds";
-
-/// Explains the names to whoever reads them; may be called again.
-pub(super) fn describe() {
-    describe_counter!(
-        ENDS,
-        "Deliveries ended, by outcome: done, retried, crashed, dead (a dead letter), lost (the lease)."
-    );
-    describe_histogram!(WAIT, "Seconds from the push of a job to the start of its first delivery.");
-    describe_histogram!(HANDLER, "Seconds that a handler ran.");
-}
 
 /// A first delivery starts, this long after its push.
 pub(super) fn waited(queue: &'static str, wait: Duration) {

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use super::backend::QueueBackend;
 use super::middleware::Ticket;
-use super::{Delivery, Finish, Job, Queue, metering};
+use super::{Delivery, Finish, Job, Queue};
 use crate::env::{Env, Timestamp};
 
 /// How long a handler may take, unless something else is said.
@@ -121,7 +121,6 @@ where
     F: Fn(C, J, JobInfo) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Finish> + Send + 'static,
 {
-    metering::describe();
     let options = Arc::new(options);
     monitor.should_restart(|_, _| true).register(move |restarts| {
         let backend = QueueBackend::<J>::new(queue.clone(), env.clone(), options.clone(), restarts);

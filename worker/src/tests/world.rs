@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::budget::{Budget, Limits};
 use shared::env::{Env, Seeded};
-use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
+use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, QUEUES, Webhook};
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Created, InboxEvent, Ledger as _};
@@ -35,7 +35,6 @@ use crate::webhook::webhook;
 use crate::{Context, Patience, sweep};
 
 /// Every queue, in the order in which [`World::work`] looks.
-const QUEUES: [&str; 4] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE, Authentication::QUEUE];
 /// The price of a unit, in minor units.
 pub(super) const PRICE: i64 = 2_500;
 /// How long a buyer may think.
