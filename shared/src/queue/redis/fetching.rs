@@ -31,7 +31,7 @@ const FETCH_MOST: usize = 256;
 /// How long a fetcher waits at most before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How many leases every look takes in, in search of lapsed ones; in a small shop that is all of them.
-const GLANCE: u32 = 10;
+const GLANCE: u32 = 50;
 /// How many it takes in when it is time for a search.
 const SEARCH: u32 = 1_000;
 /// The longest time between two searches; they come ten times in a lease, but no less often than this.
