@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 
 use super::{By, Change, Changed, Digest, Login, Name, Operator, PasswordHash, Role, SharedAccess, Token};
 use crate::env::Seeded;
+use crate::ledger::conformance::named_stories;
 
 /// A fresh store and its clock.
 pub struct World {
@@ -25,16 +26,10 @@ pub struct World {
 /// A story and its name.
 pub type Story = (&'static str, fn(World) -> BoxFuture<'static, ()>);
 
-macro_rules! stories {
-    ($($module:ident::$story:ident),* $(,)?) => {
-        vec![$((stringify!($story), |world| Box::pin($module::$story(world)))),*]
-    };
-}
-
 /// Every story.
 #[must_use]
 pub fn stories() -> Vec<Story> {
-    stories![
+    named_stories![
         people::an_operator_is_added_once_and_found_by_name,
         people::the_last_owner_can_be_neither_removed_nor_demoted,
         people::two_owners_who_remove_each_other_at_once_leave_one,

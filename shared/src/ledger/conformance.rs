@@ -41,16 +41,18 @@ pub struct World {
 /// A story and its name.
 pub type Story = (&'static str, fn(World) -> BoxFuture<'static, ()>);
 
-macro_rules! stories {
+/// Stories with their names, for suites like this one.
+macro_rules! named_stories {
     ($($module:ident::$story:ident),* $(,)?) => {
         vec![$((stringify!($story), |world| Box::pin($module::$story(world)))),*]
     };
 }
+pub(crate) use named_stories;
 
 /// Every story.
 #[must_use]
 pub fn stories() -> Vec<Story> {
-    stories![
+    named_stories![
         sales::sales_are_listed_newest_first_and_a_slug_is_taken_once,
         sales::an_operator_steers_a_sale,
         sales::stock_that_is_added_can_be_bought,
@@ -116,7 +118,7 @@ pub type PairStory = (&'static str, fn([World; 2]) -> BoxFuture<'static, ()>);
 /// Every story of two ledgers on one database.
 #[must_use]
 pub fn pair_stories() -> Vec<PairStory> {
-    stories![
+    named_stories![
         pairs::what_one_has_written_the_other_reads,
         pairs::two_crowds_share_fifty_units,
         pairs::one_order_sent_through_both_is_new_once,
