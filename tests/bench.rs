@@ -1,30 +1,7 @@
 //! The load driver against a shop: what it counts is what happened.
 
-use std::path::Path;
-
-use serde_json::Value;
-use tests::harness::desk::binary;
+use tests::harness::driver::{drive, numbers};
 use tests::harness::shop::Shop;
-use tokio::process::Command;
-
-const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../bench/adapters/stampede.toml");
-
-/// Runs the driver with these options besides, and returns its report.
-async fn drive(shop: &Shop, sale: &str, options: &[&str]) -> Value {
-    let host = shop.url().trim_start_matches("http://").to_owned();
-    let mut command = Command::new(binary("STAMPEDE_FLASHBENCH_BIN"));
-    command.args(["--adapter", ADAPTER, "--settle", "0", "--linger", "50", "--json", "-"]);
-    command.arg("--set").arg(format!("host={host}")).arg("--set").arg(format!("sale={sale}"));
-    command.arg("--proc").arg(format!("web={}", shop.process().pid())).args(options);
-    let output = command.kill_on_drop(true).output().await.expect("the driver starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(Path::new(ADAPTER).is_file() && output.status.success(), "{}: {said}", output.status);
-    serde_json::from_slice(&output.stdout).expect("a report in JSON")
-}
-
-fn numbers<const N: usize>(report: &Value, names: [&str; N]) -> [u64; N] {
-    names.map(|name| report["seen"][name].as_u64().unwrap_or_else(|| panic!("{name} in {report}")))
-}
 
 #[tokio::test]
 async fn the_driver_counts_every_ticket_and_every_refusal_once() {

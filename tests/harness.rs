@@ -4,6 +4,7 @@ pub mod browser;
 pub mod client;
 pub mod crowd;
 pub mod desk;
+pub mod driver;
 pub mod fleet;
 pub mod ports;
 pub mod postgres;

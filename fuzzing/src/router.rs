@@ -134,6 +134,7 @@ impl Shop {
             public_url: None,
             webhooks: Door::new(vec![Secret::new(SECRET)], false),
             limits: Limits::new(vec![[127, 0, 0, 1].into()], false),
+            capacity: web::admission::Capacity::default(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         });
         let signer = Signer::new(&SESSION_SECRET, false);

@@ -13,7 +13,7 @@ use crate::budget::Limits;
 use crate::ledger::book::Terms;
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 27] = [
+pub const SETTINGS: [(&str, &str, &str); 29] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -79,6 +79,8 @@ pub const SETTINGS: [(&str, &str, &str); 27] = [
     ),
     ("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-For counts, comma-separated"),
     ("LIMIT_LOOPBACK", "false", "apply the limits per client address to loopback addresses, too"),
+    ("PURCHASES_AT_ONCE", "1024", "purchases and holds that a web process works on at the same time"),
+    ("PURCHASES_WAITING", "16384", "purchases and holds that wait for that; more are told when to come again"),
     ("DEMO", "true", "make the sale `demo` when there is no sale yet (embedded only)"),
     ("LOG", "info,sea_orm_migration=warn", "tracing filter, as info,shared=debug"),
     ("LOG_FORMAT", "text", "text or json"),
@@ -167,6 +169,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Whether loopback addresses are limited, too.
     pub limit_loopback: bool,
+    /// Purchases that a web process works on at the same time.
+    pub purchases_at_once: usize,
+    /// Purchases that wait for that at most.
+    pub purchases_waiting: usize,
     /// Whether to make a demo sale when there is none.
     pub demo: bool,
     /// Tracing filter.
@@ -303,6 +309,8 @@ impl Settings {
             order: Duration::from_secs(r.parsed("ORDER_SECONDS", seconds).unwrap_or(0)),
             trusted_proxies: r.list("TRUSTED_PROXIES", "IP addresses, comma-separated"),
             limit_loopback: r.parsed("LIMIT_LOOPBACK", "true or false").unwrap_or(false),
+            purchases_at_once: r.parsed("PURCHASES_AT_ONCE", "a number from 1 on").unwrap_or(0),
+            purchases_waiting: r.parsed("PURCHASES_WAITING", "a number").unwrap_or(0),
             demo: r.parsed("DEMO", "true or false").unwrap_or(false),
             log: r.text("LOG").unwrap_or_default(),
             log_json: r.text("LOG_FORMAT").as_deref() == Some("json"),
@@ -361,6 +369,9 @@ impl Settings {
         }
         let format = r.text("LOG_FORMAT");
         r.check("LOG_FORMAT", format.as_deref(), |word| matches!(word, "text" | "json"), "text or json");
+        if self.purchases_at_once == 0 {
+            r.wrong.push("PURCHASES_AT_ONCE should be a number from 1 on".into());
+        }
         if !(1..=10_000).contains(&self.worker_concurrency) {
             r.wrong.push("WORKER_CONCURRENCY should be a number from 1 to 10000".into());
         }

@@ -192,6 +192,7 @@ impl Shop {
             public_url: None,
             webhooks: Door::new(vec![Secret::new(WEBHOOK_SECRET)], false),
             limits: Limits::new(Vec::new(), false),
+            capacity: web::admission::Capacity::default(),
             metrics: self.metrics.clone(),
         });
         while app.catalogue.refresh(&*app.ledger).await.is_err() {

@@ -202,6 +202,7 @@ fn shop(
         public_url: settings.public_url.clone(),
         webhooks,
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
+        capacity: web::process::capacity(settings),
         metrics: names::record()?,
     }))
 }

@@ -55,5 +55,7 @@ async fn travel(mut connection: MultiplexedConnection, time: Duration) {
     }
     if !moves.is_empty() {
         moves.exec_async(&mut connection).await.unwrap();
+        // In truth so much time takes longer than that in which a fetcher does not look for lapsed leases again.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

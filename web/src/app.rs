@@ -14,6 +14,7 @@ use shared::telemetry::watch::Watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, Capacity};
 use crate::announcements::Announcements;
 use crate::catalogue::Catalogue;
 use crate::gathered::{Orders, StockLevels};
@@ -58,6 +59,8 @@ pub struct Parts {
     pub webhooks: Door,
     /// Who is limited, and whose word about addresses counts.
     pub limits: Limits,
+    /// How much it takes on.
+    pub capacity: Capacity,
     /// How often Stripe may be asked, and so how fast the queue moves.
     pub budget: SharedBudget,
     /// Renders the metrics.
@@ -138,6 +141,8 @@ pub struct Inner {
     pub webhooks: Door,
     /// Limits per client address.
     pub limits: Limits,
+    /// The line in front of what sells.
+    pub admission: Admission,
     /// Who comes too late.
     pub losers: Losers,
     /// Accepted orders of which the rooms were not told yet.
@@ -162,6 +167,7 @@ impl App {
             operator: OperatorKey::new(parts.operator_key.as_deref()),
             operators_cookie: SessionCookie::new(secure),
             gate: Gate::default(),
+            admission: Admission::new(parts.env.clone(), parts.capacity),
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),

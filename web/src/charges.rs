@@ -115,6 +115,14 @@ pub(crate) async fn accept(
     if matches!(claim, Claim::InThisCall { .. }) {
         app.limits.new_hold(client)?;
     }
+    // Who comes for what is gone need not stand in line.
+    if let Claim::InThisCall { sale, items } = &claim
+        && let Some(tier) = app.losers.refuses(sale, items, purchase.order)
+        && prepare(app, wish(purchase.order, sale, items, customer)).await.is_ok()
+    {
+        return Err(Problem::sold_out(tier));
+    }
+    let _place = app.admission.enter().await?;
     let asked_at = app.ledger.now();
     let found = claim_stock(app, purchase, &claim, customer).await?;
     shared::crash::point("after_pin");
@@ -159,9 +167,8 @@ async fn claim_stock(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uu
             Pinned::Gone | Pinned::Taken => Found::No(Problem::hold_expired()),
         }),
         Claim::InThisCall { sale, items } => {
-            let wish = Wish { hold: body.order, sale, items, customer, order: Some(body.order) };
-            let taken = match prepare(app, wish).await {
-                // Who asks for the first time, and for what is gone, need not go on.
+            let taken = match prepare(app, wish(body.order, sale, items, customer)).await {
+                // It was sold while this one stood in line.
                 Ok(_) if let Some(tier) = app.losers.refuses(sale, items, body.order) => {
                     return Err(Problem::sold_out(tier));
                 }
@@ -175,6 +182,10 @@ async fn claim_stock(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uu
             }
         }
     }
+}
+
+fn wish<'a>(order: Uuid, sale: &'a str, items: &'a [Item], customer: Uuid) -> Wish<'a> {
+    Wish { hold: order, sale, items, customer, order: Some(order) }
 }
 
 fn accept_of(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid, found: &Found) -> Accept {

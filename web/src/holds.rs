@@ -52,6 +52,7 @@ pub async fn create(
     if let Some(tier) = app.losers.refuses(&body.sale, &body.items, hold) {
         return Err(Problem::sold_out(tier));
     }
+    let _place = app.admission.enter().await?;
     let (hold, _) = take(&app, reserve).await?;
     Ok((StatusCode::CREATED, Json(serde_json::json!(HoldView::new(&hold)))))
 }

@@ -4,6 +4,7 @@
 //! form), `POST /charges`, and a socket that was open before; everything after the 202 comes through the socket.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod admission;
 pub mod announcements;
 pub mod app;
 pub mod assets;

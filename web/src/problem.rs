@@ -208,6 +208,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_in_ms(1_000)
     }
 
+    /// 503 `unavailable`: more want to buy than can be served now.
+    #[must_use]
+    pub fn crowded(retry_in_ms: u64) -> Self {
+        let detail = "Very many are buying right now. Nothing is lost; please try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_in_ms(retry_in_ms)
+    }
+
     /// 503 `unavailable`: the stock is being rebuilt, which takes a moment and is told by whoever does it.
     #[must_use]
     pub fn rebuilding() -> Self {

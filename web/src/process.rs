@@ -11,6 +11,7 @@ use shared::telemetry::names;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Capacity;
 use crate::app::{App, Page, Parts};
 use crate::limits::Limits;
 use crate::webhooks::Door;
@@ -41,6 +42,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
+        capacity: capacity(&settings),
         metrics: names::record()?,
     });
     let listener = bind(&settings)?;
@@ -49,6 +51,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     access.close().await;
     backing.ledger.close().await;
     served
+}
+
+/// How much a web process takes on under these settings.
+#[must_use]
+pub fn capacity(settings: &Settings) -> Capacity {
+    Capacity { at_once: settings.purchases_at_once, waiting: settings.purchases_waiting, ..Capacity::default() }
 }
 
 /// Binds the shop's address.

@@ -20,6 +20,8 @@ const ERROR_CHARS: usize = 160;
 #[derive(Debug, Default)]
 pub(super) struct Purchase {
     pub(super) made: AtomicU64,
+    /// The last request; the same, unless the shopper was sent away before.
+    pub(super) tried: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) ended: AtomicU64,
     /// Final messages on the socket.
@@ -50,6 +52,8 @@ pub(super) struct Crowd {
     pub(super) finished: AtomicU64,
     /// Purchases that were made.
     pub(super) made: AtomicU64,
+    /// Requests that were answered with a time to come again.
+    pub(super) sent_away: AtomicU64,
     pub(super) misdelivered: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) sockets_lost: AtomicU64,
@@ -75,6 +79,7 @@ impl Crowd {
             hearers: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             made: AtomicU64::new(0),
+            sent_away: AtomicU64::new(0),
             misdelivered: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             sockets_lost: AtomicU64::new(0),
@@ -84,16 +89,29 @@ impl Crowd {
 
     /// Forgets the wave before: its counts and purchases.
     pub(super) fn forget(&self) {
-        for count in
-            [&self.hearers, &self.finished, &self.made, &self.misdelivered, &self.unreadable, &self.sockets_lost]
-        {
+        for count in [
+            &self.hearers,
+            &self.finished,
+            &self.made,
+            &self.sent_away,
+            &self.misdelivered,
+            &self.unreadable,
+            &self.sockets_lost,
+        ] {
             count.store(0, Ordering::Relaxed);
         }
         self.sources.forget();
         self.heard.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for purchase in &self.purchases {
-            for number in [&purchase.made, &purchase.accepted, &purchase.ended, &purchase.messages, &purchase.refused] {
+            for number in [
+                &purchase.made,
+                &purchase.tried,
+                &purchase.accepted,
+                &purchase.ended,
+                &purchase.messages,
+                &purchase.refused,
+            ] {
                 number.store(0, Ordering::Relaxed);
             }
             purchase.succeeded.store(false, Ordering::Relaxed);

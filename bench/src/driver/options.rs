@@ -40,6 +40,9 @@ pub struct Options {
     /// Buy over so many kept connections, as through a proxy; 0: each purchase over a connection of its own
     #[arg(long, default_value_t = 0)]
     pub pool: u16,
+    /// Who is told to come again (429 or 503 with Retry-After) does so, as the page does
+    #[arg(long)]
+    pub again: bool,
     /// Wait between the last socket and the first purchase
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     settle: u64,

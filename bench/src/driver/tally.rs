@@ -43,6 +43,7 @@ pub(super) fn count(crowd: &Crowd, shoppers: &[Arc<Shopper>], go: u64) -> Seen {
         shoppers: u64::from(options.shoppers),
         joined: shoppers.len() as u64,
         go,
+        sent_away: load(&crowd.sent_away),
         misdelivered: load(&crowd.misdelivered),
         unreadable: load(&crowd.unreadable),
         sockets_lost: load(&crowd.sockets_lost),
@@ -76,14 +77,16 @@ pub(super) fn count(crowd: &Crowd, shoppers: &[Arc<Shopper>], go: u64) -> Seen {
 /// Returns whether nobody answered at all.
 fn count_one(crowd: &Crowd, shopper: &Shopper, number: u32, seen: &mut Seen) -> bool {
     let purchase = crowd.purchase(shopper, number);
-    let [made, accepted, ended, messages, refused] =
-        [&purchase.made, &purchase.accepted, &purchase.ended, &purchase.messages, &purchase.refused]
+    let [made, tried, accepted, ended, messages, refused] =
+        [&purchase.made, &purchase.tried, &purchase.accepted, &purchase.ended, &purchase.messages, &purchase.refused]
             .map(|number| number.load(Ordering::Acquire));
     let since_go = |at: u64| at.saturating_sub(seen.go).max(1);
     let (accepted_after, ended_after) = (since_go(accepted), since_go(ended));
     if accepted > 0 {
         seen.accepted += 1;
-        seen.answer.record(accepted.saturating_sub(made));
+        // Who was sent away before asked once more: what counts is how long those wait who are let in.
+        let asked = if crowd.options.again { tried } else { made };
+        seen.answer.record(accepted.saturating_sub(asked));
         seen.accepting_ns = seen.accepting_ns.max(accepted_after);
     }
     let in_time = ended > 0 && ended.saturating_sub(made) <= crowd.options.timeout_ns();

@@ -28,6 +28,9 @@ pub struct Seen {
     pub answering_ns: u64,
     /// Purchases that were to be made.
     pub purchases: u64,
+    /// Requests that were answered with a time to come again, which the driver did.
+    #[serde(default)]
+    pub sent_away: u64,
     /// Accepted by HTTP.
     pub accepted: u64,
     /// Paid, said the socket.
@@ -59,7 +62,7 @@ pub struct Seen {
     pub errors: BTreeMap<String, u64>,
     /// From the purchase (when it was due, in rate mode) to its outcome on the socket.
     pub result: Spectrum,
-    /// From the purchase to its acceptance.
+    /// From the purchase to its acceptance; from the last request, where shoppers come again.
     pub answer: Spectrum,
     /// From the purchase to its refusal.
     pub refusal: Spectrum,
@@ -154,6 +157,7 @@ impl Seen {
             (&mut self.shoppers, other.shoppers),
             (&mut self.joined, other.joined),
             (&mut self.purchases, other.purchases),
+            (&mut self.sent_away, other.sent_away),
             (&mut self.accepted, other.accepted),
             (&mut self.succeeded, other.succeeded),
             (&mut self.declined, other.declined),

@@ -200,7 +200,7 @@ fn write_job(call: &mut Call, queue: &'static str, key: impl Into<Vec<u8>>, payl
 
 /// A lease that this store cannot have given is written as one that nobody holds.
 fn write_lease(call: &mut Call, lease: &Lease) {
-    let (entry, consumer) = read_id(&lease.id).unwrap_or(("0-0", ""));
+    let LeaseId { entry, consumer, .. } = read_id(&lease.id).unwrap_or(LeaseId::NOBODYS);
     call.queue(lease.queue).arg(entry).arg(consumer).number(lease.fence);
 }
 
@@ -213,7 +213,8 @@ fn write_end(call: &mut Call, (lease, end): &(Lease, Finish)) {
                 call.arg("dead").arg(format!("its follow-up cannot be pushed: {sentence}"));
                 return;
             }
-            call.arg("done").number(follow_ups.len());
+            let key = read_id(&lease.id).map_or("", |id| id.key);
+            call.arg("done").arg(key).number(follow_ups.len());
             for job in follow_ups {
                 write_job(call, job.queue, job.key.as_str(), job.payload.as_slice());
             }
@@ -242,16 +243,31 @@ fn has_ended(answer: Value, lease: &Lease) -> bool {
     }
 }
 
-/// The id of a lease: the entry, and who holds it.
-fn lease_id(entry: &str, consumer: &str) -> String {
-    format!("{entry}@{consumer}")
+/// What the id of a lease says: the entry, who holds it, and the job's key, which may hold any letters like the
+/// consumer's name: so its length stands before the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LeaseId<'a> {
+    entry: &'a str,
+    consumer: &'a str,
+    key: &'a str,
 }
 
-fn read_id(id: &str) -> Option<(&str, &str)> {
-    let (entry, consumer) = id.split_once('@')?;
+impl LeaseId<'_> {
+    /// Of an entry that no stream can have.
+    const NOBODYS: Self = Self { entry: "0-0", consumer: "", key: "" };
+}
+
+fn lease_id(LeaseId { entry, consumer, key }: LeaseId<'_>) -> String {
+    format!("{entry}@{}@{consumer}{key}", consumer.len())
+}
+
+fn read_id(id: &str) -> Option<LeaseId<'_>> {
+    let mut parts = id.splitn(3, '@');
+    let (entry, consumer_bytes, names) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+    let (consumer, key) = names.split_at_checked(consumer_bytes)?;
     let (ms, sequence) = entry.split_once('-')?;
     let is_number = |text: &str| text.parse::<u64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(ms) && is_number(sequence)).then_some((entry, consumer))
+    (is_number(ms) && is_number(sequence)).then_some(LeaseId { entry, consumer, key })
 }
 
 #[cfg(test)]
@@ -259,11 +275,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_read_as_it_was_written_whatever_its_consumer_is_called() {
-        for consumer in ["web-1", "a@b", "", "käse 1-2"] {
-            assert_eq!(read_id(&lease_id("1763715000000-12", consumer)), Some(("1763715000000-12", consumer)));
+    fn a_lease_is_read_as_it_was_written_whatever_its_consumer_and_its_job_are_called() {
+        let names = ["web-1", "a@b", "", "käse 1-2", "3@x"];
+        for (consumer, key) in names.into_iter().flat_map(|consumer| names.map(|key| (consumer, key))) {
+            let id = LeaseId { entry: "1763715000000-12", consumer, key };
+            assert_eq!(read_id(&lease_id(id)), Some(id));
         }
-        for nonsense in ["", "nonsense", "1-2", "1@w", "-@w", "+1-2@w", "1-2-3@w", "1-99999999999999999999@w"] {
+        let nonsense =
+            ["", "nonsense", "1-2", "1-2@w", "1@1@wk", "-@1@wk", "+1-2@1@wk", "1-2-3@1@wk", "1-2@3@wk", "1-2@1@ä"];
+        for nonsense in nonsense.into_iter().chain(["1-99999999999999999999@1@wk"]) {
             assert_eq!(read_id(nonsense), None, "{nonsense}");
         }
     }

@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// Kind, name and meaning.
-pub const METRICS: [(Kind, &str, &str); 47] = [
+pub const METRICS: [(Kind, &str, &str); 48] = [
     (Counter, "http_limited_total", "Requests refused because their address sent too many (429)."),
     (Counter, "http_panics_total", "Requests whose handler panicked, which is a bug."),
     (Summary, "http_request_seconds", "Seconds from a request's head to its answer, by route and status."),
@@ -31,6 +31,11 @@ pub const METRICS: [(Kind, &str, &str); 47] = [
     (Counter, "operator_logins_total", "Logins of operators, by result: good, bad, throttled, busy."),
     (Counter, "orders_accepted_total", "Orders accepted (202)."),
     (Counter, "orders_settled_total", "Changes of an order's state that were settled, by the new state."),
+    (
+        Counter,
+        "purchases_shed_total",
+        "Purchases and holds sent away because more wanted to buy than could be served (503).",
+    ),
     (Summary, "queue_handler_seconds", "Seconds that a handler ran, by queue."),
     (
         Gauge,

@@ -48,6 +48,7 @@ pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
         public_url: None,
         webhooks: Door::new(Vec::new(), false),
         limits: Limits::new(Vec::new(), false),
+        capacity: crate::admission::Capacity::default(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
     });
     (app, ledger)

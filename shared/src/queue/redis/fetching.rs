@@ -23,15 +23,17 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::Notify;
 
 use super::script::{Call, PROMOTE, TAKE, TIDY};
-use super::{Delivery, Lease, RedisQueue, keys, lease_id, text};
+use super::{Delivery, Lease, LeaseId, RedisQueue, keys, lease_id, text};
 use crate::env::Timestamp;
 
 /// Most jobs in one fetch, whatever was asked for.
 const FETCH_MOST: usize = 256;
 /// How long a fetcher waits at most before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How many leases every look takes in, in search of lapsed ones; in a small shop that is all of them.
+/// How many leases a look takes in, in search of lapsed ones; in a small shop that is all of them.
 const GLANCE: u32 = 50;
+/// Of looks that follow each other faster than this, not each one takes in leases: none lapses so fast.
+const GLANCE_AGAIN: Duration = Duration::from_millis(10);
 /// How many it takes in when it is time for a search.
 const SEARCH: u32 = 1_000;
 /// The longest time between two searches; they come ten times in a lease, but no less often than this.
@@ -56,6 +58,8 @@ pub(super) struct Fetching {
 struct Line {
     /// Where the search for lapsed leases goes on.
     cursor: Option<String>,
+    /// When a look last took some leases in.
+    glanced_at: Option<Duration>,
     /// When all leases had been looked at.
     searched_at: Option<Duration>,
     /// When the group's list of consumers was looked through.
@@ -146,8 +150,18 @@ impl RedisQueue {
         let (cursor, leases) = {
             let mut lines = self.fetching.lines.lock();
             let line = lines.entry(queue).or_default();
-            let is_time = line.searched_at.is_none_or(|at| now.saturating_sub(at) >= pause);
-            (line.cursor.clone(), if is_time { SEARCH } else { GLANCE })
+            let is_time = |last: Option<Duration>, pause| last.is_none_or(|at| now.saturating_sub(at) >= pause);
+            let leases = if is_time(line.searched_at, pause) {
+                SEARCH
+            } else if is_time(line.glanced_at, GLANCE_AGAIN) {
+                GLANCE
+            } else {
+                0
+            };
+            if leases > 0 {
+                line.glanced_at = Some(now);
+            }
+            (line.cursor.clone(), leases)
         };
         let mut call = Call::of(&TAKE, queue);
         call.arg(consumer).number(max).number(self.options.lease.as_millis());
@@ -158,7 +172,7 @@ impl RedisQueue {
             let mut lines = self.fetching.lines.lock();
             let line = lines.entry(queue).or_default();
             line.cursor = (cursor != BEGINNING).then_some(cursor);
-            if line.cursor.is_none() {
+            if leases > 0 && line.cursor.is_none() {
                 line.searched_at = Some(now);
             }
         }
@@ -249,9 +263,10 @@ impl RedisQueue {
 
 fn delivery(queue: &'static str, consumer: &str, taken: Taken) -> Delivery {
     let (entry, fence, key, payload, deliveries, retries, pushed_at) = taken;
+    let key = text(&key);
     Delivery {
-        lease: Lease { queue, id: lease_id(&entry, consumer), fence },
-        key: text(&key),
+        lease: Lease { queue, id: lease_id(LeaseId { entry: &entry, consumer, key: &key }), fence },
+        key,
         payload,
         deliveries,
         retries,

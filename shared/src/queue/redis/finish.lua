@@ -3,7 +3,7 @@
 --
 -- KEYS   five for each queue, those of follow-up jobs among them
 -- ARGV   for each end: number of its queue, entry, consumer, fence, then one of
---          'done', n, then n times: number of the follow-up's queue, key, payload
+--          'done', the job's key, n, then n times: number of the follow-up's queue, key, payload
 --          'retry' or 'crashed', ms until it is due
 --          'dead', reason
 --          'back'
@@ -26,7 +26,7 @@ end
 local function read_end()
   local e = { queue = queue(number()), entry = argument(), consumer = argument(), fence = number(), kind = argument() }
   if e.kind == 'done' then
-    e.follow_ups = {}
+    e.key, e.follow_ups = argument(), {}
     for i = 1, number() do
       e.follow_ups[i] = {
         queue = queue(number()), key = argument(), payload = argument(), pushed_at = now, deliveries = 0, retries = 0,
@@ -74,30 +74,50 @@ local function hand_back(q, job)
   redis.call('RPUSH', q.front, job.entry)
 end
 
+-- Entries that are over, by queue. They leave the line together, after all ends.
+local over = {}
+
+local function is_over(e)
+  return over[e.queue] ~= nil and over[e.queue].known[e.entry] ~= nil
+end
+
+local function leave_line(e)
+  over[e.queue] = over[e.queue] or { entries = {}, known = {} }
+  local entries, known = over[e.queue].entries, over[e.queue].known
+  entries[#entries + 1], known[e.entry] = e.entry, true
+end
+
+local function clear_line()
+  for q, gone in pairs(over) do
+    redis.call('XACK', q.line, GROUP, unpack(gone.entries))
+    redis.call('XDEL', q.line, unpack(gone.entries))
+  end
+end
+
 local function finish(e)
   local q = e.queue
-  local entry = is_held(q, e) and redis.call('XRANGE', q.line, e.entry, e.entry)[1]
+  if is_over(e) or not is_held(q, e) then return 0 end
+  if e.kind == 'done' then
+    local key_is_free = not follow(e, e.key)
+    leave_line(e)
+    if key_is_free then redis.call('HDEL', q.jobs, e.key) end
+    return 1
+  end
+  local entry = redis.call('XRANGE', q.line, e.entry, e.entry)[1]
   if not entry then return 0 end
   local job = job_of(entry)
   if e.kind == 'back' then
     hand_back(q, job)
     return 1
   end
-  local key_is_free = false
-  if e.kind == 'done' then
-    key_is_free = not follow(e, job.key)
-  else
-    job.deliveries = job.deliveries + e.fence - uncounted(q, job.key)
-    if e.kind == 'retry' then job.retries = job.retries + 1 end
-    if e.kind == 'dead' then job.reason, job.died_at = e.reason, now end
-    local index, score = q.delayed, e.due
-    if e.kind == 'dead' then index, score = q.dead, now end
-    redis.call('ZADD', index, score, job.key)
-    park(q, job)
-  end
-  redis.call('XACK', q.line, GROUP, e.entry)
-  redis.call('XDEL', q.line, e.entry)
-  if key_is_free then redis.call('HDEL', q.jobs, job.key) end
+  job.deliveries = job.deliveries + e.fence - uncounted(q, job.key)
+  if e.kind == 'retry' then job.retries = job.retries + 1 end
+  if e.kind == 'dead' then job.reason, job.died_at = e.reason, now end
+  local index, score = q.delayed, e.due
+  if e.kind == 'dead' then index, score = q.dead, now end
+  redis.call('ZADD', index, score, job.key)
+  park(q, job)
+  leave_line(e)
   return 1
 end
 
@@ -108,9 +128,13 @@ for i, e in ipairs(ends) do
   if not ended then
     answer = type(answer) == 'table' and answer.err or tostring(answer)
     for _, state in ipairs(PASSING) do
-      if string.find(answer, state, 1, true) then error(answer, 0) end
+      if string.find(answer, state, 1, true) then
+        clear_line()
+        error(answer, 0)
+      end
     end
   end
   told[i] = answer
 end
+clear_line()
 return told

@@ -15,12 +15,15 @@ end
 
 local told = {}
 for i, job in ipairs(jobs) do
-  if redis.call('HEXISTS', job.queue.jobs, job.key) == 1 then
+  local q = job.queue
+  q.count = q.count or redis.call('HLEN', q.jobs)
+  if redis.call('HEXISTS', q.jobs, job.key) == 1 then
     told[i] = 'duplicate'
-  elseif redis.call('HLEN', job.queue.jobs) >= most then
+  elseif q.count >= most then
     told[i] = 'full'
   else
-    add(job.queue, job)
+    add(q, job)
+    q.count = q.count + 1
     told[i] = 'new'
   end
 end

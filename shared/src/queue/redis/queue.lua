@@ -6,9 +6,13 @@ local GROUP = 'workers'
 -- Who owns what was handed back, until somebody takes it. No worker has this name.
 local HANDED_BACK = '(handed back)'
 
+local queues = {}
 local function queue(n)
   local at = 5 * (n - 1)
-  return { line = KEYS[at + 1], jobs = KEYS[at + 2], delayed = KEYS[at + 3], dead = KEYS[at + 4], front = KEYS[at + 5] }
+  queues[n] = queues[n] or {
+    line = KEYS[at + 1], jobs = KEYS[at + 2], delayed = KEYS[at + 3], dead = KEYS[at + 4], front = KEYS[at + 5],
+  }
+  return queues[n]
 end
 
 -- By the server's clock, in ms.
@@ -24,9 +28,8 @@ local function job_of(entry)
   for i = 1, #entry[2], 2 do
     job[entry[2][i]] = entry[2][i + 1]
   end
-  for _, field in ipairs({ 'pushed_at', 'deliveries', 'retries' }) do
-    job[field] = tonumber(job[field]) or 0
-  end
+  job.pushed_at, job.deliveries = tonumber(job.pushed_at) or 0, tonumber(job.deliveries) or 0
+  job.retries = tonumber(job.retries) or 0
   return job
 end
 

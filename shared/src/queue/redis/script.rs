@@ -29,7 +29,7 @@ macro_rules! script {
 const GUARDED: [(Guard, &str, &str); 1] =
     [(Guard::Fence, "consumer == lease.consumer and fence == lease.fence", "consumer ~= nil")];
 const JOB_ONCE: (Guard, &str, &str) =
-    (Guard::JobOnce, "if redis.call('HEXISTS', job.queue.jobs, job.key) == 1 then", "if false then");
+    (Guard::JobOnce, "if redis.call('HEXISTS', q.jobs, job.key) == 1 then", "if false then");
 const LEASE: (Guard, &str, &str) = (Guard::Lease, "GROUP, consumer, lease, cursor", "GROUP, consumer, 0, cursor");
 
 script!(PUSH, "push.lua", JOB_ONCE);

@@ -3,7 +3,7 @@
 --
 -- KEYS   five of one queue
 -- ARGV   consumer; most jobs, at least 1; lease in ms; where the last look for lapsed leases ended, '0-0' for the
---        beginning; how many leases to look at, about
+--        beginning; how many leases to look at, about, or 0
 -- reply  { jobs, where this look ended, ms until a delayed job is due or -1 }
 --        job: { entry, fence, key, payload, deliveries, retries, pushed_at }
 
@@ -37,8 +37,15 @@ local function keep_front()
   end
 end
 
-local function claim_lapsed(count)
-  return redis.pcall('XAUTOCLAIM', q.line, GROUP, consumer, lease, cursor, 'COUNT', count)
+-- Asks what needs the group, which is not there when the server was empty.
+local function with_group(ask)
+  local reply = ask()
+  if no_group(reply) then
+    redis.call('XGROUP', 'CREATE', q.line, GROUP, '0', 'MKSTREAM')
+    reply = ask()
+  end
+  if reply and reply.err then error(reply.err, 0) end
+  return reply
 end
 
 -- The server looks at up to ten leases for each that it may claim, and stops as soon as it has claimed so many.
@@ -46,12 +53,9 @@ local function take_lapsed()
   local rounds = cursor == '0-0' and 1 or 2
   repeat
     local count = math.min(most - #taken, math.ceil(budget / 10))
-    local claimed = claim_lapsed(count)
-    if no_group(claimed) then
-      redis.call('XGROUP', 'CREATE', q.line, GROUP, '0', 'MKSTREAM')
-      claimed = claim_lapsed(count)
-    end
-    if claimed.err then error(claimed.err, 0) end
+    local claimed = with_group(function()
+      return redis.pcall('XAUTOCLAIM', q.line, GROUP, consumer, lease, cursor, 'COUNT', count)
+    end)
     cursor, budget = claimed[1], budget - (#claimed[2] < count and 10 * count or count)
     for _, entry in ipairs(claimed[2]) do deliver_again(entry, true) end
     if cursor == '0-0' then rounds = rounds - 1 end
@@ -68,7 +72,9 @@ end
 
 local function take_waiting()
   if #taken >= most then return end
-  local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', most - #taken, 'STREAMS', q.line, '>')
+  local read = with_group(function()
+    return redis.pcall('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', most - #taken, 'STREAMS', q.line, '>')
+  end)
   if not read then return end
   for _, entry in ipairs(read[1][2]) do
     local job = job_of(entry)
@@ -79,7 +85,7 @@ end
 -- A server without memory refuses that; what is in line can be taken all the same.
 pcall(promote, q, now)
 keep_front()
-take_lapsed()
+if budget > 0 then take_lapsed() end
 take_handed_back()
 take_waiting()
 return { taken, cursor, next_due(q, now) }

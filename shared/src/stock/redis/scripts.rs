@@ -29,7 +29,7 @@ const OF_FREE: [(Guard, &str, &str); 1] =
     [(Guard::FreeOfCustomer, "not hold or hold.customer ~= customer", "not hold")];
 const OF_SETTLE: [(Guard, &str, &str); 2] = [
     (Guard::StockVersion, " or tonumber(version) <= tonumber(hold.version) then", " then"),
-    (Guard::LonePin, "    call('ZREM', LONE, id)\n", ""),
+    (Guard::LonePin, "    take_from(LONE, id)\n", ""),
 ];
 const OF_RETURNED: [(Guard, &str, &str); 1] = [(Guard::ReturnedOnce, "tonumber(before or 0)", "0")];
 

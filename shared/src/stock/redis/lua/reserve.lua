@@ -46,6 +46,7 @@ local function answer_again(known, ask)
     return { 'taken' }
   end
   if ask.order ~= '' then
+    write_gathered()
     call('ZADD', LONE, 'XX', now, ask.id)
   end
   return { 'held', 0, now_epoch, think_left(ask.id, known), known.order, known.currency }
@@ -63,7 +64,7 @@ return for_each(asked, function(ask)
   end
   local limited = false
   for _, unit in ipairs(ask.units) do
-    local free, limit = level('free:' .. unit.tier), call('HGET', SALE, 'limit:' .. unit.tier)
+    local free, limit = level('free:' .. unit.tier), field_of_sale('limit:' .. unit.tier)
     if not free then
       return { 'unknown' }
     elseif free < unit.n then

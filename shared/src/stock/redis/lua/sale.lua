@@ -44,11 +44,16 @@ local function is_name(text)
   return text ~= nil and #text <= 64 and string.find(text, '^[%w_%-]+$') ~= nil
 end
 
--- 'std=2,vip=1' as a list of tiers and quantities.
+-- 'std=2,vip=1' as a list of tiers and quantities, which nobody changes: many buy the same.
+local units_by_text = {}
 local function units_of(text)
-  local units = {}
-  for tier, n in string.gmatch(text, '([^=,]+)=(%d+)') do
-    units[#units + 1] = { tier = tier, n = tonumber(n) }
+  local units = units_by_text[text]
+  if not units then
+    units = {}
+    for tier, n in string.gmatch(text, '([^=,]+)=(%d+)') do
+      units[#units + 1] = { tier = tier, n = tonumber(n) }
+    end
+    units_by_text[text] = units
   end
   return units
 end
@@ -71,34 +76,39 @@ end
 
 -- A hold is one line: stage|customer|order|version|think|currency|units|items. `think` is what a pinned hold has left
 -- of its thinking time; that of an unpinned one follows from its deadline, which stands in DEADLINES alone.
+local LINE = '^(%l+)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$'
+
 local function read(line)
   if not line then
     return nil
   end
-  local parts, from = {}, 1
-  for i = 1, 7 do
-    local bar = string.find(line, '|', from, true) or error('a hold makes no sense: ' .. line)
-    parts[i] = string.sub(line, from, bar - 1)
-    from = bar + 1
-  end
-  local stage, customer, order, version, think, currency, units = unpack(parts)
-  if not SHELF[stage] or not tonumber(version) or not tonumber(think) then
+  local stage, customer, order, version, think, currency, units, items = string.match(line, LINE)
+  if not SHELF[stage or ''] then
     error('a hold makes no sense: ' .. line)
   end
   return {
     stage = stage, customer = customer, order = order, version = version, think = think,
-    currency = currency, units = units_of(units), units_text = units, items = string.sub(line, from),
+    currency = currency, units = units_of(units), units_text = units, items = items,
   }
 end
 
-local function write(id, hold)
-  local stand = { hold.stage, hold.customer, hold.order, hold.version, hold.think }
-  local goods = { hold.currency, hold.units_text, hold.items }
-  call('HSET', HOLDS, id, table.concat(stand, '|') .. '|' .. table.concat(goods, '|'))
-end
+-- Many holds in one call are written together, and the few counters that they move are written once. While `gathering`,
+-- what is not written yet stands here; whoever reads anything but a hold's line or a counter writes it first, by
+-- `write_gathered`.
+local gathering = false
+-- By field of the sale: what is to be added; what stands there, or false.
+local changes, fields = {}, {}
+-- By id of a hold: its line, or false when there is none; and whether that is to be written.
+local lines, unwritten = {}, {}
+-- By sorted set and id: a score, or false for one that is to be taken out.
+local scores = {}
 
--- Many holds of one call move the same few counters. While `gathering`, changes are added up here, and written once.
-local gathering, changes = false, {}
+local function field_of_sale(field)
+  if fields[field] == nil then
+    fields[field] = call('HGET', SALE, field)
+  end
+  return fields[field]
+end
 
 local function change(field, n)
   if gathering then
@@ -110,8 +120,100 @@ end
 
 -- A counter as it is with what was gathered; nothing when there is none.
 local function level(field)
-  local written = call('HGET', SALE, field)
+  local written = field_of_sale(field)
   return written and tonumber(written) + (changes[field] or 0)
+end
+
+local function line_of(id)
+  if lines[id] == nil then
+    lines[id] = call('HGET', HOLDS, id)
+  end
+  return lines[id]
+end
+
+-- Writes a hold's line, or takes it away if there is none.
+local function write_line(id, line)
+  lines[id] = line
+  if gathering then
+    unwritten[id] = true
+  elseif line then
+    call('HSET', HOLDS, id, line)
+  else
+    call('HDEL', HOLDS, id)
+  end
+end
+
+local function place_in(set, id, at)
+  if gathering then
+    scores[set] = scores[set] or {}
+    scores[set][id] = at
+  else
+    call('ZADD', set, at, id)
+  end
+end
+
+local function take_from(set, id)
+  if gathering then
+    scores[set] = scores[set] or {}
+    scores[set][id] = false
+  else
+    call('ZREM', set, id)
+  end
+end
+
+-- How many arguments a command gets at most; an even number.
+local MOST_ARGUMENTS = 2000
+
+local function call_with(command, key, arguments)
+  for from = 1, #arguments, MOST_ARGUMENTS do
+    call(command, key, unpack(arguments, from, math.min(from + MOST_ARGUMENTS - 1, #arguments)))
+  end
+end
+
+-- Writes what was gathered. What a server without memory may refuse comes after what it may not: then either all of this
+-- is written, or nothing.
+local function write_gathered()
+  local removed, set = {}, {}
+  for id in pairs(unwritten) do
+    if lines[id] then
+      set[#set + 1] = id
+      set[#set + 1] = lines[id]
+    else
+      removed[#removed + 1] = id
+    end
+  end
+  local additions = {}
+  for key, members in pairs(scores) do
+    local gone, placed = {}, {}
+    for id, at in pairs(members) do
+      if at then
+        placed[#placed + 1] = at
+        placed[#placed + 1] = id
+      else
+        gone[#gone + 1] = id
+      end
+    end
+    call_with('ZREM', key, gone)
+    additions[key] = placed
+  end
+  call_with('HDEL', HOLDS, removed)
+  call_with('HSET', HOLDS, set)
+  for key, placed in pairs(additions) do
+    call_with('ZADD', key, placed)
+  end
+  for field, n in pairs(changes) do
+    if n ~= 0 then
+      call('HINCRBY', SALE, field, n)
+    end
+  end
+  changes, fields, unwritten, scores = {}, {}, {}, {}
+end
+
+local function write(id, hold)
+  local parts = {
+    hold.stage, hold.customer, hold.order, hold.version, hold.think, hold.currency, hold.units_text, hold.items,
+  }
+  write_line(id, table.concat(parts, '|'))
 end
 
 local function move(units, from, to)
@@ -130,7 +232,7 @@ end
 -- Keeps how many units a customer has, of the tiers that have a limit.
 local function count(customer, units, sign)
   for _, unit in ipairs(units) do
-    if call('HEXISTS', SALE, 'limit:' .. unit.tier) == 1 then
+    if field_of_sale('limit:' .. unit.tier) then
       local field = unit.tier .. '|' .. customer
       if call('HINCRBY', UNITS, field, sign * unit.n) <= 0 then
         call('HDEL', UNITS, field)
@@ -164,35 +266,35 @@ end
 local function put(id, hold, at)
   write(id, hold)
   if hold.stage == 'thinking' then
-    call('ZADD', DEADLINES, at, id)
+    place_in(DEADLINES, id, at)
     add_unpaid(hold.customer, id)
   elseif hold.stage == 'pinned' then
     if tonumber(hold.version) == 0 then
-      call('ZADD', LONE, now, id)
+      place_in(LONE, id, now)
     end
     count_pinned(hold.units, 1)
   else
-    call('ZADD', ENDED, at, id)
+    place_in(ENDED, id, at)
   end
 end
 
 -- Takes a hold out of what `put` entered it into, its own line excepted.
 local function take_out(id, hold)
   if hold.stage == 'thinking' then
-    call('ZREM', DEADLINES, id)
+    take_from(DEADLINES, id)
     remove_unpaid(hold.customer, id)
   elseif hold.stage == 'pinned' then
-    call('ZREM', LONE, id)
+    take_from(LONE, id)
     count_pinned(hold.units, -1)
   else
-    call('ZREM', ENDED, id)
+    take_from(ENDED, id)
   end
 end
 
 -- Frees the units of a hold and forgets it.
 local function drop(id, hold)
   take_out(id, hold)
-  call('HDEL', HOLDS, id)
+  write_line(id, false)
   move(hold.units, 'held', 'free')
   count(hold.customer, hold.units, -1)
 end
@@ -248,12 +350,13 @@ end
 
 -- A hold that is alive, or remembered; never one that is due.
 local function find(id)
-  local hold = read(call('HGET', HOLDS, id))
+  local hold = read(line_of(id))
   if hold and (hold.stage == 'sold' or hold.stage == 'released') then
+    write_gathered()
     local till = call('ZSCORE', ENDED, id)
     if not till or tonumber(till) <= now then
-      call('ZREM', ENDED, id)
-      call('HDEL', HOLDS, id)
+      take_from(ENDED, id)
+      write_line(id, false)
       return nil
     end
   end
@@ -263,26 +366,30 @@ end
 -- The thinking time that is left of a hold, in milliseconds.
 local function think_left(id, hold)
   if hold.stage == 'thinking' then
+    write_gathered()
     return string.format('%d', tonumber(call('ZSCORE', DEADLINES, id)) - now)
   end
   return hold.think
 end
 
--- Does the work for each of several items, whose counters are written once. An error of one, which comes before anything
--- of it was written, is the whole call's; what was done before it stands.
+-- Does the work for each of several items, each with the id of its hold, and writes all of it together. An error of one,
+-- which comes before anything of it was gathered, is the whole call's; what was done before it stands.
 local function for_each(items, work)
-  local told = { 'each' }
+  local ids, told = {}, { 'each' }
+  for i, item in ipairs(items) do
+    ids[i] = item.id
+  end
+  for i, line in ipairs(call('HMGET', HOLDS, unpack(ids))) do
+    lines[ids[i]] = line
+  end
   gathering = true
   local done, problem = pcall(function()
     for i, item in ipairs(items) do
       told[i + 1] = work(item)
     end
   end)
-  for field, n in pairs(changes) do
-    if n ~= 0 then
-      call('HINCRBY', SALE, field, n)
-    end
-  end
+  write_gathered()
+  gathering = false
   if not done then
     error(problem, 0)
   end

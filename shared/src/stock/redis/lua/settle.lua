@@ -40,6 +40,9 @@ local function victims(units)
   end
   local ends = {}
   for from = 0, MOST_LOOKED_AT - 1, STEP do
+    if short > 0 then
+      write_gathered()
+    end
     local ids = short > 0 and call('ZREVRANGE', DEADLINES, from, from + STEP - 1) or {}
     if #ids == 0 then
       break
@@ -84,7 +87,7 @@ return for_each(told, function(news)
   local from, to = SHELF[hold.stage], SHELF[news.effect]
   if from == to then
     -- Its order has spoken: it is no lone pin any more.
-    call('ZREM', LONE, id)
+    take_from(LONE, id)
     hold.version = version
     write(id, hold)
     return { 'done' }
