@@ -11,6 +11,7 @@ use shared::queue::Queue;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use shared::telemetry::watch::Watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -127,6 +128,10 @@ pub struct Inner {
     pub gate: Gate,
     /// The sales as last read.
     pub catalogue: Catalogue,
+    /// Told when somebody has steered a sale, here or in another process: the sales are read again.
+    pub sales_changed: Notify,
+    /// Told when those who watch a sale are to hear of it at once.
+    pub stock_changed: Notify,
     /// Live connections by customer.
     pub hub: Hub,
     /// Charges that are about to be queued.
@@ -169,6 +174,8 @@ impl App {
             gate: Gate::default(),
             admission: Admission::new(parts.env.clone(), parts.capacity),
             catalogue: Catalogue::default(),
+            sales_changed: Notify::new(),
+            stock_changed: Notify::new(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),
             progress: Progress::new(parts.env.clone(), parts.budget),
