@@ -3,6 +3,7 @@
 mod checkout;
 mod crowd;
 mod deaths;
+mod limits;
 mod losses;
 mod memory;
 mod refunds;

@@ -19,6 +19,7 @@ mod model;
 mod overload;
 mod postgres;
 mod queue;
+mod quota;
 mod redis_server;
 mod rooms;
 mod sandbox;

@@ -15,6 +15,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::sql::SqlLedger;
 use crate::queue::redis::RedisQueue;
 use crate::queue::{Queue, QueueOptions};
+use crate::quota::SharedQuotas;
 use crate::redis_server::{RedisServer, RedisServerError};
 use crate::rooms::SharedRooms;
 use crate::rooms::redis::RedisRooms;
@@ -58,6 +59,8 @@ pub struct Backing {
     pub lease: SharedLease,
     /// How often Stripe may be asked.
     pub budget: SharedBudget,
+    /// How often shoppers may ask.
+    pub quotas: Arc<SharedQuotas>,
     /// Keeps an embedded shop away from a ledger file that several processes use.
     _data_dir: Option<DataDir>,
 }
@@ -87,6 +90,7 @@ impl Backing {
                 settings.limits(),
                 env.uuid_v4().simple().to_string(),
             )),
+            quotas: Arc::new(SharedQuotas::new(server.clone())),
             lease: Arc::new(RedisLease::new(server)),
             _data_dir: data_dir,
         })

@@ -19,6 +19,7 @@ pub mod money;
 pub mod order;
 pub mod process;
 pub mod queue;
+pub mod quota;
 pub mod redis_server;
 pub mod rooms;
 pub mod sale;

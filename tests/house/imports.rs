@@ -33,8 +33,8 @@ const CRATES: [Row; 11] = [
 ];
 
 /// Modules of `shared` that talk to the outside. All others are domain, save those in [`NEITHER`].
-const ADAPTERS: [&str; 9] =
-    ["access", "ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget"];
+const ADAPTERS: [&str; 10] =
+    ["access", "ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget", "quota"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
 const NEITHER: [(&str, &str); 13] = [

@@ -44,7 +44,7 @@ pub async fn refresh(
         return Ok((StatusCode::OK, Json(orders::view(&app, &order))).into_response());
     }
     // After the look at the ledger: what is remembered is bounded by orders that exist.
-    app.limits.look_up(order.id)?;
+    app.limits.look_up(order.id).await?;
     let cause = if body.give_up { Cause::GivenUp } else { Cause::Asked };
     let job = NewJob::of(&Authentication::of(&order, cause)).map_err(|error| Problem::unavailable(&error))?;
     let pushed = app.queue.push(vec![job]).await.map_err(|error| Problem::unavailable(&error))?;

@@ -113,7 +113,7 @@ pub(crate) async fn accept(
 ) -> Result<Order, Problem> {
     let claim = check(purchase)?;
     if matches!(claim, Claim::InThisCall { .. }) {
-        app.limits.new_hold(client)?;
+        app.limits.new_hold(client, customer).await?;
     }
     // Who comes for what is gone need not stand in line.
     if let Claim::InThisCall { sale, items } = &claim

@@ -45,7 +45,7 @@ pub async fn create(
     client: Client,
     Input(body): Input<Body>,
 ) -> Result<impl IntoResponse, Problem> {
-    app.limits.new_hold(client)?;
+    app.limits.new_hold(client, customer.id).await?;
     let hold = body.hold.unwrap_or_else(|| app.env.uuid_v7());
     let wish = Wish { hold, sale: &body.sale, items: &body.items, customer: customer.id, order: None };
     let reserve = prepare(&app, wish).await?;

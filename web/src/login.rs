@@ -98,7 +98,7 @@ pub async fn log_in(
     Input(body): Input<Body>,
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let name = body.name.parse::<Name>().ok();
-    app.limits.login(client, name.clone()).inspect_err(|_| {
+    app.limits.login(client, name.clone()).await.inspect_err(|_| {
         metrics::counter!("operator_logins_total", "result" => "throttled").increment(1);
     })?;
     let found = match &name {

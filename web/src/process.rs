@@ -41,7 +41,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         page: page(&settings.provider()),
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
-        limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
+        limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback).shared(backing.quotas.clone()),
         capacity: capacity(&settings),
         metrics: names::record()?,
     });

@@ -149,7 +149,7 @@ impl FromRequestParts<App> for Visitor {
         if let Some(id) = app.signer.cookie_of(&parts.headers) {
             return Ok(Self { id, set_cookie: None });
         }
-        app.limits.new_session(Client::of(parts))?;
+        app.limits.new_session(Client::of(parts)).await?;
         let id = app.env.uuid_v4();
         Ok(Self { id, set_cookie: Some(app.signer.set_cookie(id)) })
     }
@@ -181,7 +181,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> (HeaderMap, Json<
 
 /// `POST /api/session`: a new customer for an API client, cookies ignored.
 pub async fn create(State(app): State<App>, client: Client) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
-    app.limits.new_session(client)?;
+    app.limits.new_session(client).await?;
     let customer = app.env.uuid_v4();
     let mut body = body(&app, customer);
     body["token"] = Value::String(app.signer.token(customer));
