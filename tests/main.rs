@@ -16,6 +16,7 @@ mod gates;
 mod house;
 mod ledger;
 mod model;
+mod ops;
 mod postgres;
 mod queue;
 mod redis_server;

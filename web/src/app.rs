@@ -23,6 +23,8 @@ use crate::limits::Limits;
 use crate::login::Gate;
 use crate::losers::Losers;
 use crate::operator::{OperatorKey, SessionCookie};
+use crate::ops::Ops;
+use crate::ops::composer::Sources;
 use crate::progress::Progress;
 use crate::pushing::Pushing;
 use crate::session::Signer;
@@ -142,8 +144,10 @@ pub struct Inner {
     pub losers: Losers,
     /// Accepted orders of which the rooms were not told yet.
     pub announcements: Announcements,
-    /// Tells operators how it is.
+    /// Tells machines that watch how it is.
     pub watch: Watch,
+    /// Shows operators how it is.
+    pub ops: Ops,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
     pub going_down: CancellationToken,
     /// Sockets that are being talked to: a process that goes down lets them say goodbye.
@@ -165,6 +169,14 @@ impl App {
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),
+            ops: Ops::new(Sources {
+                env: parts.env.clone(),
+                ledger: parts.ledger.clone(),
+                stock: parts.stock.clone(),
+                queue: parts.queue.clone(),
+                budget: parts.budget.clone(),
+                counted: Some(parts.metrics.clone()),
+            }),
             progress: Progress::new(parts.env.clone(), parts.budget),
             pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),

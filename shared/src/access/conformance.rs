@@ -35,6 +35,7 @@ pub fn stories() -> Vec<Story> {
         people::two_owners_who_remove_each_other_at_once_leave_one,
         people::the_trail_says_who_did_what_to_whom_and_from_where,
         visits::a_session_ends_when_it_idles_and_at_its_longest,
+        visits::to_look_whose_a_session_is_does_not_make_it_last,
         visits::a_changed_password_or_role_or_a_removal_ends_every_session_at_once,
         visits::who_was_changed_while_logging_in_is_not_let_in,
         visits::a_login_replaces_the_session_that_it_came_with,
