@@ -1,5 +1,5 @@
 //! Who may steer the shop: operators with roles, the sessions of their browsers, keys for machines, and a trail of all
-//! that was changed about it.
+//! that was changed about them, and of what they have done to the shop.
 //!
 //! [`Permission`] is what can be permitted, [`Role`] has the one table of who may do what, and nothing else compares
 //! roles. What may be changed is decided by [`change::decide`], purely and for every implementation alike; which session
@@ -137,6 +137,11 @@ impl Line {
         Self::new(at, what, by, Some(whom), note)
     }
 
+    /// Something was done to the shop.
+    fn done(at: Timestamp, by: &By, deed: Deed) -> Self {
+        Self::new(at, deed.what, by, deed.whom, deed.why)
+    }
+
     /// Somebody has logged in.
     fn logged_in(at: Timestamp, by: &By) -> Self {
         Self::new(at, "logged_in", by, None, None)
@@ -153,6 +158,17 @@ impl Line {
         let note = (others > 0).then(|| format!("{others} more were not written down"));
         Self::new(at, "login_failed", &by, known.map(by_operator), note)
     }
+}
+
+/// Something that was done to the shop itself: to a sale, a worker, a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// What, as a machine word: `sale_paused`, `worker_drained`.
+    pub what: &'static str,
+    /// To whom or to what, as `sale:spring` or `worker:worker-1f`.
+    pub whom: Option<String>,
+    /// Why, in the words of whoever did it, and what came of it if that is not plain.
+    pub why: Option<String>,
 }
 
 /// A login that has come about.
@@ -206,6 +222,9 @@ pub trait Access: Send + Sync + 'static {
 
     /// The key of this digest, if there is one, as it was before; it counts as used now.
     async fn key(&self, key: &Digest) -> Result<Option<Key>, AccessError>;
+
+    /// Writes down what somebody has done to the shop.
+    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError>;
 
     /// The trail's last lines, the newest first.
     async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError>;

@@ -6,6 +6,7 @@
 //! lacks the permission.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use shared::access::session::LONGEST;
-use shared::access::{self, AccessError, Digest, Permission, Permissions, Role, Token};
+use shared::access::{self, AccessError, By, Digest, Permission, Permissions, Role, Token};
 use shared::guards::Guard;
 
 use crate::app::App;
@@ -144,6 +145,12 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// For the trail: who, and from where.
+    #[must_use]
+    pub fn from(&self, address: IpAddr) -> By {
+        By { who: self.by.clone(), address: Some(address) }
+    }
+
     async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
         let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Some(sent) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {

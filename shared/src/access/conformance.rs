@@ -34,6 +34,7 @@ pub fn stories() -> Vec<Story> {
         people::the_last_owner_can_be_neither_removed_nor_demoted,
         people::two_owners_who_remove_each_other_at_once_leave_one,
         people::the_trail_says_who_did_what_to_whom_and_from_where,
+        people::what_was_done_to_the_shop_stands_in_the_trail,
         visits::a_session_ends_when_it_idles_and_at_its_longest,
         visits::to_look_whose_a_session_is_does_not_make_it_last,
         visits::a_changed_password_or_role_or_a_removal_ends_every_session_at_once,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::change::{self, Change, Changed};
 use super::session::{Standing, is_worth_noting, standing};
-use super::{Access, AccessError, By, Digest, Key, Line, Login, Name, Operator, PasswordHash};
+use super::{Access, AccessError, By, Deed, Digest, Key, Line, Login, Name, Operator, PasswordHash};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 
@@ -171,6 +171,11 @@ impl Access for MemoryAccess {
             }
             before
         }))
+    }
+
+    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError> {
+        self.store.lock().log.push(Line::done(self.env.now(), by, deed));
+        Ok(())
     }
 
     async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError> {

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use self::entities::{keys, log, operators, sessions};
 use super::change::{self, Change, Changed};
 use super::session::{IDLE, LONGEST, Standing, is_worth_noting, standing};
-use super::{Access, AccessError, By, Digest, Key, Line, Login, Name, Operator, PasswordHash};
+use super::{Access, AccessError, By, Deed, Digest, Key, Line, Login, Name, Operator, PasswordHash};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 
@@ -339,6 +339,11 @@ impl Access for SqlAccess {
             noted(used.exec(turn.pool).await);
         }
         Ok(Some(found))
+    }
+
+    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError> {
+        let line = Line::done(self.env.now(), by, deed);
+        Ok(tell(self.turn().await?.pool, line).await?)
     }
 
     async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join;
 
 use super::*;
+use crate::access::{Deed, Line};
 
 pub(super) async fn an_operator_is_added_once_and_found_by_name(world: World) {
     assert!(world.access.operators().await.unwrap().is_empty());
@@ -107,4 +108,25 @@ pub(super) async fn the_trail_says_who_did_what_to_whom_and_from_where(world: Wo
     assert_eq!((note(2), note(4), note(10)), (Some("see,refund"), Some("read_only"), Some("owner")));
     assert_eq!((note(7), note(8)), (Some("17 more were not written down"), None));
     assert_eq!(world.access.log(2).await.unwrap(), lines[..2]);
+}
+
+pub(super) async fn what_was_done_to_the_shop_stands_in_the_trail(world: World) {
+    world.add("ann", Role::Owner).await;
+    let by = By::operator(&name("ann"), ADDRESS);
+    let (whom, why) = (Some("sale:spring".to_owned()), Some("the hall is dark".to_owned()));
+    world.clock.advance(Duration::from_secs(3));
+    let paused = Deed { what: "sale_paused", whom: whom.clone(), why: why.clone() };
+    world.access.trail(&by, paused).await.unwrap();
+    world.access.trail(&By::cli(), Deed { what: "jobs_retried", whom: None, why: None }).await.unwrap();
+    let lines = world.access.log(2).await.unwrap();
+    let expected = Line {
+        at: world.clock.env().now(),
+        what: "sale_paused".into(),
+        who: "operator:ann".into(),
+        whom,
+        address: Some(ADDRESS.to_string()),
+        note: why,
+    };
+    assert_eq!(lines[1], expected);
+    assert_eq!((lines[0].what.as_str(), lines[0].who.as_str(), &lines[0].note), ("jobs_retried", "cli", &None));
 }
