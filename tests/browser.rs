@@ -5,6 +5,7 @@ mod authentication;
 mod checkout;
 mod driver;
 mod fleet;
+mod operators;
 mod purchase;
 mod shopper;
 mod trouble;

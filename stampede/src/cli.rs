@@ -14,6 +14,7 @@ use crate::forecast::Asked;
 use crate::operators::{self, Keys, Operators};
 use crate::sandbox;
 use crate::simulate::Simulate;
+use crate::top;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -33,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   stampede sale show spring
   stampede sale add-stock spring std 100
   stampede stock check spring
+  stampede top
   stampede forecast --sale spring
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
@@ -89,6 +91,8 @@ pub(crate) enum Typed {
         #[command(flatten)]
         output: Output,
     },
+    /// Shows the shop live: sales, orders, queues, Stripe's budget, processes
+    Top(top::Asked),
     /// Plays the whole flow in made-up worlds in which everything goes wrong, and exits with 1 if a promise is broken
     Simulate(Simulate),
 }
@@ -312,6 +316,8 @@ pub(crate) enum Command {
     Control(sandbox::Request),
     /// Worlds from seeds.
     Simulate(Simulate),
+    /// The shop, live.
+    Top(top::Asked),
     /// Migrations.
     Migrate,
     /// Something about operators or keys.
@@ -348,6 +354,7 @@ impl Cli {
             Typed::Operator(typed) => access(typed.asked()),
             Typed::Key(typed) => access(typed.asked()),
             Typed::Simulate(asked) => Command::Simulate(asked),
+            Typed::Top(asked) => Command::Top(asked),
             Typed::Migrate => Command::Migrate,
             Typed::Sale(Sale::Create(new)) => {
                 let output = new.output;

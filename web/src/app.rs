@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::announcements::Announcements;
+use crate::board::Board;
+use crate::board::composer::Sources;
 use crate::catalogue::Catalogue;
 use crate::gathered::{Orders, StockLevels};
 use crate::guard::Policy;
@@ -23,8 +25,6 @@ use crate::limits::Limits;
 use crate::login::Gate;
 use crate::losers::Losers;
 use crate::operator::{OperatorKey, SessionCookie};
-use crate::ops::Ops;
-use crate::ops::composer::Sources;
 use crate::progress::Progress;
 use crate::pushing::Pushing;
 use crate::session::Signer;
@@ -147,7 +147,7 @@ pub struct Inner {
     /// Tells machines that watch how it is.
     pub watch: Watch,
     /// Shows operators how it is.
-    pub ops: Ops,
+    pub board: Board,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
     pub going_down: CancellationToken,
     /// Sockets that are being talked to: a process that goes down lets them say goodbye.
@@ -169,7 +169,7 @@ impl App {
             catalogue: Catalogue::default(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),
-            ops: Ops::new(Sources {
+            board: Board::new(Sources {
                 env: parts.env.clone(),
                 ledger: parts.ledger.clone(),
                 stock: parts.stock.clone(),

@@ -8,6 +8,7 @@ pub mod announcements;
 pub mod app;
 pub mod assets;
 pub mod authentication;
+pub mod board;
 pub mod catalogue;
 pub mod charges;
 pub mod checkout;
@@ -24,7 +25,6 @@ pub mod listen;
 pub mod login;
 pub mod losers;
 pub mod operator;
-pub mod ops;
 pub mod orders;
 pub mod problem;
 pub mod process;
@@ -88,7 +88,7 @@ pub fn router(app: App) -> Router {
         .route("/static/{build}/{*path}", get(assets::file))
         .route("/favicon.ico", get(assets::favicon));
     // What the page of operators lives on; what it does stands among the calls, under `/ops/api`.
-    let steering = Router::new().route("/ops/live", get(ops::live::open));
+    let steering = Router::new().route("/ops/live", get(board::live::open));
     let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
     let operators = Router::new()
         .route("/healthz", get(health::live))

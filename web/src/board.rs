@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const IDLE_EVERY: Duration = Duration::from_secs(5);
 
 /// The overview of a process, and those who look at it.
-pub struct Ops {
+pub struct Board {
     composer: Composer,
     /// The newest frame, written once for all.
     newest: watch::Sender<Utf8Bytes>,
@@ -64,7 +64,7 @@ impl Drop for Looker {
     }
 }
 
-impl Ops {
+impl Board {
     /// Nobody looks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
@@ -113,11 +113,11 @@ impl Ops {
 /// Looks, for as long as the process serves.
 pub async fn keep_looking(app: App) {
     loop {
-        app.ops.tell().await;
-        if app.ops.somebody_looks() {
+        app.board.tell().await;
+        if app.board.somebody_looks() {
             app.env.sleep(LOOK_EVERY).await;
             continue;
         }
-        let _ = app.env.timeout(IDLE_EVERY, app.ops.lookers.came.notified()).await;
+        let _ = app.env.timeout(IDLE_EVERY, app.board.lookers.came.notified()).await;
     }
 }

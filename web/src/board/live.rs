@@ -38,7 +38,7 @@ pub async fn open(
     May { operator, .. }: May<See>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let looker = app.ops.admit().ok_or_else(|| Problem::unavailable(&"too many operators look at this process"))?;
+    let looker = app.board.admit().ok_or_else(|| Problem::unavailable(&"too many operators look at this process"))?;
     let upgrade = upgrade
         .read_buffer_size(FRAME_BYTES_MAX)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -86,7 +86,7 @@ async fn serve(app: App, operator: Operator, mut looker: Looker, mut socket: Web
 }
 
 async fn converse(app: &App, operator: &Operator, looker: &mut Looker, socket: &mut WebSocket) -> End {
-    let welcome = json!({ "type": "welcome", "operator": described(operator), "history": app.ops.history().await });
+    let welcome = json!({ "type": "welcome", "operator": described(operator), "history": app.board.history().await });
     if send(socket, welcome.to_string().into()).await.is_err() {
         return End::Gone;
     }

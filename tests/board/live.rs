@@ -11,7 +11,7 @@ use super::{look, try_look};
 use crate::access::{add, log_in, log_out};
 
 const SALE: &str = "gala";
-/// As many look at one process at most (`web/src/ops.rs`).
+/// As many look at one process at most (`web/src/board.rs`).
 const LOOKERS_MAX: usize = 64;
 
 async fn shop() -> Shop {
@@ -54,7 +54,7 @@ async fn who_may_look_sees_the_shop_and_nobody_else_does() {
     let ron = json!({"name": "ron", "kind": "operator", "role": "read_only", "permissions": ["see", "see_orders"]});
     assert_eq!(welcome["operator"], ron);
     assert!(welcome["history"].is_array(), "{welcome}");
-    let overview = room.next_of("overview").await;
+    let overview = until(&mut room, "there is a sale", |seen| seen["sales"][0]["sale"] == SALE).await;
     let sale = &overview["sales"][0];
     let tier = json!({
         "id": "std", "name": "Standard", "amount": 2500, "currency": "usd", "capacity": 100, "free": 100, "held": 0,
@@ -74,8 +74,7 @@ async fn what_is_bought_is_seen_while_it_happens_and_by_whoever_comes_later() {
     add(&shop, "ann", "owner").await;
     let cookie = log_in(&url, "ann").await;
     let (mut room, _) = look(&url, &cookie).await;
-    let first = room.next_of("overview").await;
-    assert_eq!(first["forecast"]["unsold"], 100, "{first}");
+    let first = until(&mut room, "all is unsold", |seen| seen["forecast"]["unsold"] == 100).await;
     let client = shop.customer().await;
     for _ in 0..3 {
         let (_, (status, answer)) = client.buy(SALE, 2, "pm_card_visa").await;
