@@ -24,5 +24,6 @@ mod rooms;
 mod sandbox;
 mod sdk;
 mod simulation;
+mod steering;
 mod stock;
 mod webhooks;

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use shared::ledger::{Accept, Accepted, Applied, Change, Claimed, RefundNews, RefundState};
+use shared::ledger::{Accept, Accepted, Applied, Change, Claimed, RefundNews, RefundState, Word};
 use shared::order::state::StockEffect;
 use shared::order::{Order, Outcome, State};
 use shared::sale::PricedItem;
@@ -66,10 +66,10 @@ impl World {
                 self.stripe.intents[intent].refunded = true;
                 self.workers[worker] = At::Refunded(intent);
             }
-            Action::Approve(order) => self.person(rules, order, &Change::Approved { by: "a person".into() }),
+            Action::Approve(order) => self.person(rules, order, &Change::Approved(Word::of("a person"))),
             Action::Reject(order) => {
                 self.rejected[usize::from(order)] = true;
-                self.person(rules, order, &Change::Rejected { by: "a person".into() });
+                self.person(rules, order, &Change::Rejected { word: Word::of("a person"), taken: None });
             }
             Action::Raise(order, attempt) => self.raise(rules, order, attempt),
             action => self.happens_outside(rules, action),

@@ -18,6 +18,7 @@ pub mod permission;
 pub mod session;
 pub mod sql;
 pub mod token;
+pub mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use name::Name;
 pub use password::{Password, PasswordHash};
 pub use permission::{Permission, Permissions, Role, Scopes};
 pub use token::{Digest, Token};
+pub use trail::{Came, Deed, Line, Look};
 
 /// What cannot be kept or read, in a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,69 +110,6 @@ pub fn by_key(name: &Name) -> String {
     format!("key:{name}")
 }
 
-/// A line of the trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// When.
-    pub at: Timestamp,
-    /// What happened, as a machine word: `logged_in`, `key_revoked`.
-    pub what: String,
-    /// Who did it.
-    pub who: String,
-    /// The operator or key that it was done to.
-    pub whom: Option<String>,
-    /// From which address.
-    pub address: Option<String>,
-    /// What else there is to know: a role, scopes, a number.
-    pub note: Option<String>,
-}
-
-impl Line {
-    fn new(at: Timestamp, what: &str, by: &By, whom: Option<String>, note: Option<String>) -> Self {
-        let address = by.address.map(|address| address.to_string());
-        Self { at, what: what.to_owned(), who: by.who.clone(), whom, address, note }
-    }
-
-    /// Something was changed about operators or keys.
-    fn changed(at: Timestamp, by: &By, change: &Change) -> Self {
-        let (what, whom, note) = change.told();
-        Self::new(at, what, by, Some(whom), note)
-    }
-
-    /// Something was done to the shop.
-    fn done(at: Timestamp, by: &By, deed: Deed) -> Self {
-        Self::new(at, deed.what, by, deed.whom, deed.why)
-    }
-
-    /// Somebody has logged in.
-    fn logged_in(at: Timestamp, by: &By) -> Self {
-        Self::new(at, "logged_in", by, None, None)
-    }
-
-    /// Somebody has logged out.
-    fn logged_out(at: Timestamp, by: &By) -> Self {
-        Self::new(at, "logged_out", by, None, None)
-    }
-
-    /// Somebody could not log in. A name that nobody has is not kept: people type passwords into the wrong field.
-    fn login_failed(at: Timestamp, address: IpAddr, known: Option<&Name>, others: u64) -> Self {
-        let by = By { who: "unknown".to_owned(), address: Some(address) };
-        let note = (others > 0).then(|| format!("{others} more were not written down"));
-        Self::new(at, "login_failed", &by, known.map(by_operator), note)
-    }
-}
-
-/// Something that was done to the shop itself: to a sale, a worker, a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
-    /// What, as a machine word: `sale_paused`, `worker_drained`.
-    pub what: &'static str,
-    /// To whom or to what, as `sale:spring` or `worker:worker-1f`.
-    pub whom: Option<String>,
-    /// Why, in the words of whoever did it, and what came of it if that is not plain.
-    pub why: Option<String>,
-}
-
 /// A login that has come about.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -223,9 +162,14 @@ pub trait Access: Send + Sync + 'static {
     /// The key of this digest, if there is one, as it was before; it counts as used now.
     async fn key(&self, key: &Digest) -> Result<Option<Key>, AccessError>;
 
-    /// Writes down what somebody has done to the shop.
-    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError>;
+    /// Writes down what somebody has done to the shop, or tried to do, and what came of it.
+    async fn did(&self, by: &By, deed: Deed, came: Came) -> Result<(), AccessError>;
 
-    /// The trail's last lines, the newest first.
-    async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError>;
+    /// Writes down what somebody has done to the shop.
+    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError> {
+        self.did(by, deed, Came::default()).await
+    }
+
+    /// Lines of the trail, the newest first.
+    async fn log(&self, look: Look) -> Result<Vec<Line>, AccessError>;
 }

@@ -34,7 +34,7 @@ use crate::env::Timestamp;
 use crate::order::{Attempt, Order, Outcome, State, StoredRequest};
 use crate::sale::Sale;
 
-pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked};
+pub use outcome::{Accept, Accepted, Applied, Claimed, Control, Controlled, Created, RefundAsked, Taken, Word};
 pub use records::{
     AuditEntry, Committed, Image, ImagePin, InboxEvent, OutboxEntry, Refund, RefundNews, RefundRequest, RefundState,
     RefundWhat, Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
@@ -69,18 +69,17 @@ pub enum Change {
     /// The event was called off: begin to close.
     CalledOff,
     /// A person says: charge it.
-    Approved {
-        /// Who, for the audit trail.
-        by: String,
-    },
-    /// A person says: call it off.
+    Approved(Word),
+    /// A person says: call it off. Nothing can be paid at Stripe any more; what was taken there goes back.
     Rejected {
-        /// Who, for the audit trail.
-        by: String,
+        /// Who, and why.
+        word: Word,
+        /// What Stripe has taken, if it has.
+        taken: Option<Taken>,
     },
 }
 
-/// Which orders to list for the sweep.
+/// Which orders to list, for the sweep or for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     /// In one of the states that owe a charge (`accepted`, `charging`), unchanged since a time.
@@ -100,6 +99,8 @@ pub enum Left {
         /// Last changed before this.
         since: Timestamp,
     },
+    /// Waiting for a person to decide.
+    Review,
 }
 
 /// The durable truth.
@@ -138,7 +139,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// All sales, the newest first.
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError>;
     /// Steers a sale.
-    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError>;
+    async fn control(&self, sale: &str, control: Control, word: &Word) -> Result<Controlled, LedgerError>;
     /// How much of a sale was accepted and finished, for the place in the queue.
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError>;
 
@@ -160,6 +161,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError>;
     /// Marks a webhook event as handled.
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError>;
+    /// Marks a webhook event as not handled: it is seen to once more.
+    async fn event_again(&self, id: &str) -> Result<(), LedgerError>;
     /// Forgets handled webhook events that came before a time, at most `most`; how many there were.
     async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError>;
 

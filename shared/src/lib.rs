@@ -22,6 +22,7 @@ pub mod queue;
 pub mod redis_server;
 pub mod rooms;
 pub mod sale;
+pub mod steer;
 pub mod stock;
 pub mod stripe;
 pub mod telemetry;

@@ -8,8 +8,22 @@ use uuid::Uuid;
 use crate::env::Timestamp;
 use crate::ledger::Refund;
 use crate::order::{MOST_ATTEMPTS, Order, State};
-use crate::sale::{Item, PricedItem, Status};
+use crate::sale::{Item, PricedItem, Sale, Status};
 use crate::stock::{Hold, Levels};
+
+/// What the public sees of a sale's state.
+///
+/// Without levels the stock is being rebuilt, or cannot be reached: what would be open is paused until it is back.
+#[must_use]
+pub fn status(sale: &Sale, levels: Option<&Levels>, now: Timestamp) -> Status {
+    let Some(levels) = levels else {
+        return match sale.status(now, 1) {
+            Status::Open | Status::SoldOut => Status::Paused,
+            status => status,
+        };
+    };
+    sale.status(now, levels.tiers.iter().map(|tier| u64::from(tier.free)).sum())
+}
 
 /// An order as its shopper sees it.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use shared::ledger::{Change, Control, Ledger as _};
+use shared::ledger::{Change, Control, Ledger as _, Word};
 use shared::order::{Order, State};
 use uuid::Uuid;
 
@@ -106,7 +106,7 @@ pub(crate) async fn operate(shop: Arc<Shop>, crowd: Arc<Crowd>, seed: u64) {
         match dice.below(12) {
             0..=3 => give_back(&shop, &crowd, &dice, ids.uuid_v4()).await,
             4 => by_hand(&shop, &dice),
-            5 => add_stock(&shop, &dice).await,
+            5 => add_stock(&shop, &dice, ids.uuid_v4()).await,
             6 => {
                 steer(&shop, Control::Pause).await;
                 shop.scene.sleep(dice.between(1_000, 60_000)).await;
@@ -142,19 +142,19 @@ fn by_hand(shop: &Shop, dice: &Dice) {
 /// Steers the sale, again and again until the ledger has said yes: what it has done, it does not do twice.
 async fn steer(shop: &Arc<Shop>, control: Control) {
     let ledger = shop.ledger_of(Who::Operator);
-    while ledger.control(Shop::sale(), control.clone(), "operator").await.is_err() {
+    while ledger.control(Shop::sale(), control.clone(), &Word::of("operator")).await.is_err() {
         shop.scene.sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn add_stock(shop: &Arc<Shop>, dice: &Dice) {
+async fn add_stock(shop: &Arc<Shop>, dice: &Dice, request: Uuid) {
     let tiers: Vec<&'static str> = shop.plan.tiers.iter().map(|(id, ..)| *id).collect();
     let tier = dice.pick(&tiers, "std");
     let (ledger, stock) = (shop.ledger_of(Who::Operator), shop.stock_of(Who::Operator));
     shop.scene.tell(Who::Operator, None, || format!("adds a unit of {tier}"));
-    let control = Control::AddStock { tier: tier.to_owned(), quantity: 1 };
+    let control = Control::AddStock { tier: tier.to_owned(), quantity: 1, request };
     // Once: after an error nobody knows whether it happened.
-    if ledger.control(Shop::sale(), control, "operator").await.is_err() {
+    if ledger.control(Shop::sale(), control, &Word::of("operator")).await.is_err() {
         return;
     }
     let Ok(sales) = ledger.sales().await else { return };
@@ -175,7 +175,7 @@ pub(crate) async fn look_after(shop: &Arc<Shop>, crowd: &Crowd) {
     }
     for order in orders(shop, crowd).iter().filter(|order| order.state == State::Review) {
         shop.scene.tell(Who::Operator, Some(order.id), || format!("approves: {:?}", order.review));
-        let _ = worker::settle::settle(&ctx, order.id, Change::Approved { by: "operator".into() }).await;
+        let _ = worker::settle::settle(&ctx, order.id, Change::Approved(Word::of("operator"))).await;
     }
 }
 

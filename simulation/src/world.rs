@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use shared::jobs::{Authentication, CreateCharge, ProcessResponse, Webhook};
-use shared::ledger::{Control, Ledger as _};
+use shared::ledger::{Control, Ledger as _, Word};
 use shared::queue::{Job as _, Queue as _};
 
 use crate::chance::{Dice, Fault, Without};
@@ -179,7 +179,7 @@ impl World {
         scene.jump(true);
         *self.shop.dark_until.lock() = Duration::ZERO;
         self.shop.stripe.balance(true);
-        let _ = self.shop.ledger.control(Shop::sale(), Control::Resume, "operator").now_or_never();
+        let _ = self.shop.ledger.control(Shop::sale(), Control::Resume, &Word::of("operator")).now_or_never();
     }
 
     /// What operators and Stripe do of themselves, sooner or later.

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use shared::access::SharedAccess;
 use shared::env::{Env, Timestamp};
 use shared::ledger::records::is_note;
-use shared::ledger::{Control, Controlled, Created, Image, Ledger, RefundAsked, RefundRequest, RefundWhat};
+use shared::ledger::{Created, Image, Ledger, RefundAsked, RefundRequest, RefundWhat};
 use shared::message::Message;
 use shared::order::Order;
+use shared::queue::Queue;
 use shared::rooms::{Envelope, SharedRooms};
 use shared::sale::{LatePolicy, Sale, Tier};
+use shared::steer::expected;
 use shared::stock::{Levels, Stock, keeper};
 use uuid::Uuid;
 use worker::sweep::payments::{Comparison, MOST_RAISED};
 
 use crate::forecast::{Asked, Pace};
 use crate::report::Reply;
+use crate::steering::Deed;
 
 /// How long stock and ledger may take to agree while purchases are under way.
 const AGREE_WITHIN: Duration = Duration::from_secs(3);
@@ -32,11 +36,9 @@ pub(crate) enum Admin {
     CreateSale(NewSale),
     ListSales,
     ShowSale { sale: String },
-    OpenSale { sale: String },
-    CloseSale { sale: String },
-    PauseSale { sale: String },
-    ResumeSale { sale: String },
-    AddStock { sale: String, tier: String, quantity: u32 },
+    Steer(Deed),
+    Jobs { dead: bool },
+    Job { queue: String, key: String, discard: bool, reason: Option<String> },
     ShowOrder { order: Uuid },
     Refund(NewRefund),
     CheckStock { sale: String },
@@ -87,8 +89,12 @@ pub(crate) struct Desk {
     pub ledger: Arc<dyn Ledger>,
     /// The stock; `None` when no process sells and it would be in one's memory.
     pub stock: Option<Arc<dyn Stock>>,
+    /// The jobs; `None` likewise.
+    pub queue: Option<Arc<dyn Queue>>,
     /// Where pages are told of orders; `None` when no process sells.
     pub rooms: Option<SharedRooms>,
+    /// Who may steer, and the trail of who did.
+    pub access: SharedAccess,
     /// The shop whose pages should know at once.
     pub shop: Option<web::App>,
     /// What asks Stripe; `None` when no process sells.
@@ -107,13 +113,9 @@ impl Desk {
             Admin::CreateSale(new) => self.create(new).await?,
             Admin::ListSales => self.list().await?,
             Admin::ShowSale { sale } => self.show(&sale).await?,
-            Admin::OpenSale { sale } => self.control(&sale, Control::Open, "is open").await?,
-            Admin::CloseSale { sale } => self.control(&sale, Control::Close, "is closed").await?,
-            Admin::PauseSale { sale } => self.control(&sale, Control::Pause, "is paused").await?,
-            Admin::ResumeSale { sale } => self.control(&sale, Control::Resume, "goes on").await?,
-            Admin::AddStock { sale, tier, quantity } => {
-                self.control(&sale, Control::AddStock { tier, quantity }, "has more stock").await?
-            }
+            Admin::Steer(deed) => self.steer(deed).await?,
+            Admin::Jobs { dead } => self.jobs(dead).await?,
+            Admin::Job { queue, key, discard, reason } => self.job((&queue, &key), discard, reason).await?,
             Admin::ShowOrder { order } => self.order(order).await?,
             Admin::Refund(refund) => self.refund(refund).await?,
             Admin::CheckStock { sale } => self.check(&sale).await?,
@@ -188,72 +190,19 @@ impl Desk {
         Ok(())
     }
 
-    async fn control(&self, slug: &str, control: Control, done: &str) -> anyhow::Result<Reply> {
-        match self.ledger.control(slug, control.clone(), "cli").await? {
-            Controlled::UnknownSale => return Ok(Reply::refused(format!("there is no sale {slug:?}"))),
-            Controlled::UnknownTier => return Ok(Reply::refused(format!("{slug} has no such tier"))),
-            Controlled::TooMuch => return Ok(Reply::refused("that is more than a tier may have".to_owned())),
-            Controlled::Yes => {}
-        }
-        if let (Control::AddStock { tier, .. }, Some(stock)) = (&control, &self.stock)
-            && let Some(sale) = self.sale(slug).await?
-            && let Some(found) = sale.tier(tier)
-        {
-            stock.set_capacity(slug, tier, found.capacity).await?;
-        }
-        let shown = self.show(slug).await?;
-        Ok(shown.headed(format!("{slug} {done}.")))
-    }
-
     pub(crate) async fn sale(&self, slug: &str) -> anyhow::Result<Option<Sale>> {
         Ok(self.ledger.sales().await?.into_iter().find(|sale| sale.slug == slug))
     }
 
     async fn list(&self) -> anyhow::Result<Reply> {
-        let mut rows = Vec::new();
-        for sale in self.ledger.sales().await? {
-            let levels = self.levels(&sale.slug).await?;
-            rows.push(self.sale_row(&sale, &levels));
-        }
-        Ok(Reply::sales(rows))
+        let rows = self.helm().rows().await?;
+        Ok(Reply::sales(rows.iter().map(|row| json!(row)).collect()))
     }
 
-    async fn show(&self, slug: &str) -> anyhow::Result<Reply> {
-        let Some(sale) = self.sale(slug).await? else {
-            return Ok(Reply::refused(format!("there is no sale {slug:?}")));
-        };
-        let levels = self.levels(slug).await?;
-        Ok(Reply::sale(self.sale_row(&sale, &levels)))
-    }
-
-    /// Counters of the stock, or what the stock would show if there were one.
-    pub(crate) async fn levels(&self, slug: &str) -> anyhow::Result<Levels> {
-        if let Some(stock) = &self.stock
-            && let Some(levels) = stock.levels(slug).await?
-        {
-            return Ok(levels);
-        }
-        Ok(self.ledger.image(slug).await?.map(|image| expected(&image)).unwrap_or_default())
-    }
-
-    fn sale_row(&self, sale: &Sale, levels: &Levels) -> Value {
-        let now = self.ledger.now();
-        let tiers: Vec<Value> = sale
-            .tiers
-            .iter()
-            .map(|tier| {
-                let level = levels.tiers.iter().find(|level| level.id == tier.id).cloned().unwrap_or_default();
-                json!({
-                    "id": tier.id, "name": tier.name, "amount": tier.amount, "currency": sale.currency,
-                    "capacity": tier.capacity, "free": level.free, "held": level.held, "sold": level.sold,
-                    "max_per_customer": tier.max_per_customer,
-                })
-            })
-            .collect();
-        json!({
-            "sale": sale.slug, "name": sale.name, "status": web::sales::status(sale, Some(levels), now),
-            "opens_at": sale.opens_at.to_rfc3339(), "closes_at": sale.closes_at.map(Timestamp::to_rfc3339),
-            "hold_seconds": sale.hold_ms / 1_000, "late": sale.late.as_str(), "epoch": sale.epoch, "tiers": tiers,
+    pub(crate) async fn show(&self, slug: &str) -> anyhow::Result<Reply> {
+        Ok(match self.helm().row(slug).await? {
+            Some(row) => Reply::sale(json!(row)),
+            None => Reply::refused(format!("there is no sale {slug:?}")),
         })
     }
 
@@ -360,24 +309,6 @@ impl Desk {
             self.env.sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-/// What the stock shows when the ledger is all there is.
-fn expected(image: &Image) -> Levels {
-    let tiers = image.tiers.iter().map(|tier| {
-        let pinned: u32 =
-            image.pins.iter().flat_map(|pin| &pin.items).filter(|i| i.tier == tier.id).map(|i| i.quantity).sum();
-        let free = tier.capacity.saturating_sub(tier.sold).saturating_sub(pinned);
-        shared::stock::TierLevel {
-            id: tier.id.clone(),
-            capacity: tier.capacity,
-            free,
-            held: pinned,
-            pinned,
-            sold: tier.sold,
-        }
-    });
-    Levels { epoch: image.epoch, tiers: tiers.collect() }
 }
 
 /// Every sentence about what does not add up.

@@ -14,6 +14,7 @@ use crate::forecast::Asked;
 use crate::operators::{self, Keys, Operators};
 use crate::sandbox;
 use crate::simulate::Simulate;
+use crate::steering::{SteerSale, TypedJobs};
 use crate::top;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
@@ -33,6 +34,8 @@ const EXAMPLES: &str = "Examples:
       --tier std:Standard:2500:500:4 --tier vip:'Front row':9900:50:2
   stampede sale show spring
   stampede sale add-stock spring std 100
+  stampede sale pause spring --reason 'the hall is dark'
+  stampede jobs --dead
   stampede stock check spring
   stampede top
   stampede forecast --sale spring
@@ -78,6 +81,8 @@ pub(crate) enum Typed {
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
+    /// Shows how many jobs are where, and sees to those that wait for a person
+    Jobs(TypedJobs),
     /// Adds, changes and removes the people who may steer the shop
     #[command(subcommand)]
     Operator(Operators),
@@ -122,46 +127,8 @@ pub(crate) enum Sale {
         #[command(flatten)]
         output: Output,
     },
-    /// Opens a sale now, and ends a pause
-    Open {
-        /// The sale's slug
-        sale: String,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Ends a sale: nothing new can be held; what is held can still be paid
-    Close {
-        /// The sale's slug
-        sale: String,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Stops a sale for the moment: nothing new is held or paid, what was accepted is finished
-    Pause {
-        /// The sale's slug
-        sale: String,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Ends a pause
-    Resume {
-        /// The sale's slug
-        sale: String,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Adds units to a tier
-    AddStock {
-        /// The sale's slug
-        sale: String,
-        /// The tier's id
-        tier: String,
-        /// How many more
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-        quantity: u32,
-        #[command(flatten)]
-        output: Output,
-    },
+    #[command(flatten)]
+    Steer(SteerSale),
 }
 
 /// `stampede sale create …`
@@ -342,6 +309,7 @@ impl Cli {
     pub(crate) fn command(self) -> Command {
         let Some(typed) = self.typed else { return Command::All };
         let access = |(asked, output): (operators::Asked, Output)| Command::Access { asked, json: output.json };
+        let steered = |(command, output): (Admin, Output)| Command::Admin { command, json: output.json };
         let admin = |command: Admin, output: Output| Command::Admin { command, json: output.json };
         match typed {
             Typed::Web => Command::Web,
@@ -372,13 +340,8 @@ impl Cli {
             }
             Typed::Sale(Sale::List { output }) => admin(Admin::ListSales, output),
             Typed::Sale(Sale::Show { sale, output }) => admin(Admin::ShowSale { sale }, output),
-            Typed::Sale(Sale::Open { sale, output }) => admin(Admin::OpenSale { sale }, output),
-            Typed::Sale(Sale::Close { sale, output }) => admin(Admin::CloseSale { sale }, output),
-            Typed::Sale(Sale::Pause { sale, output }) => admin(Admin::PauseSale { sale }, output),
-            Typed::Sale(Sale::Resume { sale, output }) => admin(Admin::ResumeSale { sale }, output),
-            Typed::Sale(Sale::AddStock { sale, tier, quantity, output }) => {
-                admin(Admin::AddStock { sale, tier, quantity }, output)
-            }
+            Typed::Sale(Sale::Steer(typed)) => steered(typed.asked()),
+            Typed::Jobs(typed) => steered(typed.asked()),
             Typed::Order(Order::Show { order, output }) => admin(Admin::ShowOrder { order }, output),
             Typed::Order(Order::Refund(refund)) => {
                 let output = refund.output;

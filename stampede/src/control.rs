@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use shared::access::sql::SqlAccess;
 use shared::backing::Backing;
 use shared::config::Settings;
 use shared::data_dir::{DataDir, control_socket};
@@ -116,16 +117,20 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     };
     // A command that asks nothing of Stripe needs no provider that makes sense.
     let worker = worker::process::context(&env, services, &settings.provider()).ok();
+    let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
     let desk = Desk {
         env,
         ledger: backing.ledger.clone(),
         stock: Some(backing.stock.clone()),
+        queue: Some(backing.queue.clone()),
         rooms: Some(backing.rooms.clone()),
+        access: access.clone(),
         shop: None,
         worker,
         pace: Pace::of(settings),
     };
     let reply = desk.carry_out(command).await;
+    access.close().await;
     backing.ledger.close().await;
     reply
 }
@@ -138,8 +143,20 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     SqlLedger::migrate(url.expose()).await?;
     let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
     let pace = Pace::of(settings);
-    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None, worker: None, pace };
+    let access = Arc::new(SqlAccess::open(url.expose(), env.clone())?);
+    let desk = Desk {
+        env,
+        ledger: ledger.clone(),
+        stock: None,
+        queue: None,
+        rooms: None,
+        access: access.clone(),
+        shop: None,
+        worker: None,
+        pace,
+    };
     let reply = desk.carry_out(command).await;
+    access.close().await;
     ledger.close().await;
     drop(data_dir);
     reply

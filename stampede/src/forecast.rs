@@ -99,7 +99,7 @@ impl Desk {
         if self.sale(slug).await?.is_none() {
             return Ok(None);
         }
-        let levels = self.levels(slug).await?;
+        let levels = self.helm().levels(slug).await?;
         Ok(Some(levels.tiers.iter().map(|tier| u64::from(tier.free) + u64::from(tier.held)).sum()))
     }
 }

@@ -13,7 +13,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use shared::access::password::BYTES_MAX;
 use shared::access::sql::SqlAccess;
-use shared::access::{Access as _, By, Change, Changed, Key, Line, Name, Operator, Password, Role, Scopes, Token};
+use shared::access::{
+    Access as _, By, Change, Changed, Key, Line, Look, Name, Operator, Password, Role, Scopes, Token,
+};
 use shared::config::Settings;
 use shared::env::{Env, Timestamp};
 use shared::ledger::sql::SqlLedger;
@@ -172,7 +174,7 @@ async fn answer(access: &SqlAccess, env: &Env, asked: Asked) -> anyhow::Result<R
     match asked {
         Asked::ListOperators => Ok(operators(&access.operators().await?)),
         Asked::ListKeys => Ok(keys(&access.keys().await?)),
-        Asked::Log { most } => Ok(log(&access.log(most).await?)),
+        Asked::Log { most } => Ok(log(&access.log(Look::newest(most)).await?)),
         Asked::AddOperator { name, role, password } => {
             let (hash, made) = match new_password(env, password)? {
                 Ok(password) => password,
@@ -292,13 +294,14 @@ fn keys(all: &[Key]) -> Reply {
 fn log(lines: &[Line]) -> Reply {
     let mut text = String::new();
     for line in lines {
-        let more = [&line.whom, &line.note, &line.address].into_iter().flatten().map(String::as_str);
+        let more =
+            [&line.whom, &line.note, &line.result, &line.why, &line.address].into_iter().flatten().map(String::as_str);
         let more = more.collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "{}  {:<18} {:<24} {more}", line.at, line.what, line.who);
     }
     let row = |line: &Line| {
         json!({"at": line.at.to_rfc3339(), "what": line.what, "who": line.who, "whom": line.whom,
-            "address": line.address, "note": line.note})
+            "address": line.address, "note": line.note, "why": line.why, "result": line.result})
     };
     Reply::made(text, json!({ "log": lines.iter().map(row).collect::<Vec<_>>() }))
 }

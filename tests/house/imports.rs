@@ -37,7 +37,7 @@ const ADAPTERS: [&str; 9] =
     ["access", "ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
-const NEITHER: [(&str, &str); 12] = [
+const NEITHER: [(&str, &str); 13] = [
     ("backing", "reaches what the processes of one shop share"),
     ("lib.rs", "the list of modules"),
     ("config", "reads the environment"),
@@ -48,6 +48,7 @@ const NEITHER: [(&str, &str); 12] = [
     ("jobs", "what web and worker send one another: orders, in the form of the queue"),
     ("message", "what clients are told: orders and stock, in the form of the contract"),
     ("process", "begins and ends a process of ours"),
+    ("steer", "does to sales, jobs and orders what operators ask for"),
     ("telemetry", "writes logs and metrics"),
     ("env/system.rs", "asks the machine for the time"),
 ];

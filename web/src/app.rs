@@ -11,6 +11,7 @@ use shared::queue::Queue;
 use shared::rooms::SharedRooms;
 use shared::stock::SharedStock;
 use shared::telemetry::watch::Watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -126,6 +127,10 @@ pub struct Inner {
     pub gate: Gate,
     /// The sales as last read.
     pub catalogue: Catalogue,
+    /// Told when somebody has steered a sale, here or in another process: the sales are read again.
+    pub sales_changed: Notify,
+    /// Told when those who watch a sale are to hear of it at once.
+    pub stock_changed: Notify,
     /// Live connections by customer.
     pub hub: Hub,
     /// Charges that are about to be queued.
@@ -167,6 +172,8 @@ impl App {
             operators_cookie: SessionCookie::new(secure),
             gate: Gate::default(),
             catalogue: Catalogue::default(),
+            sales_changed: Notify::new(),
+            stock_changed: Notify::new(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),
             board: Board::new(Sources {

@@ -25,6 +25,7 @@ pub mod listen;
 pub mod login;
 pub mod losers;
 pub mod operator;
+pub mod ops;
 pub mod orders;
 pub mod problem;
 pub mod process;
@@ -73,6 +74,7 @@ pub fn router(app: App) -> Router {
         .route("/ops/api/login", post(login::log_in))
         .route("/ops/api/logout", post(login::log_out))
         .route("/ops/api/me", get(login::me))
+        .merge(steering())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     // Stripe has neither cookie nor token: what it sends is believed by its signature.
@@ -106,4 +108,19 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .with_state(app)
+}
+
+/// What operators do.
+fn steering() -> Router<App> {
+    Router::new()
+        .route("/ops/api/sales", get(ops::sales::list))
+        .route("/ops/api/sales/{sale}/open", post(ops::sales::open))
+        .route("/ops/api/sales/{sale}/pause", post(ops::sales::pause))
+        .route("/ops/api/sales/{sale}/resume", post(ops::sales::resume))
+        .route("/ops/api/sales/{sale}/close", post(ops::sales::close))
+        .route("/ops/api/sales/{sale}/stock", post(ops::sales::add_stock))
+        .route("/ops/api/jobs", get(ops::jobs::list))
+        .route("/ops/api/jobs/retry", post(ops::jobs::retry))
+        .route("/ops/api/jobs/discard", post(ops::jobs::discard))
+        .route("/ops/api/trail", get(ops::trail::list))
 }

@@ -6,7 +6,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use shared::env::Timestamp;
-use shared::sale::{Sale, Status};
+pub use shared::message::status;
+use shared::sale::Sale;
 use shared::stock::Levels;
 
 use crate::app::App;
@@ -31,20 +32,6 @@ pub async fn show(State(app): State<App>, Path(slug): Path<String>) -> Result<im
 
 fn fresh(body: Value) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body))
-}
-
-/// What the public sees of a sale's state.
-///
-/// Without levels the stock is being rebuilt, or cannot be reached: what would be open is paused until it is back.
-#[must_use]
-pub fn status(sale: &Sale, levels: Option<&Levels>, now: Timestamp) -> Status {
-    let Some(levels) = levels else {
-        return match sale.status(now, 1) {
-            Status::Open | Status::SoldOut => Status::Paused,
-            status => status,
-        };
-    };
-    sale.status(now, levels.tiers.iter().map(|tier| u64::from(tier.free)).sum())
 }
 
 /// A sale as anyone may see it.

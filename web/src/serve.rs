@@ -7,6 +7,7 @@ use shared::guards::Guard;
 use shared::message::Message;
 use shared::order::Order;
 use shared::rooms::{Envelope, Received};
+use shared::steer::NEWS;
 use shared::stock::{Levels, keeper};
 use shared::telemetry::watch;
 use tokio::net::TcpListener;
@@ -39,7 +40,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     let subscription = app.rooms.subscribe().await?;
     let end = CancellationToken::new();
     tasks.spawn(end.clone().run_until_cancelled_owned(deliver(app.clone(), subscription)));
-    tasks.spawn(end.clone().run_until_cancelled_owned(every(CATALOGUE_EVERY, app.clone(), refresh)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(keep_catalogue(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(progress::SAMPLE_EVERY, app.clone(), sample)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(PLACES_EVERY, app.clone(), tell_places)));
     tasks.spawn(end.clone().run_until_cancelled_owned(announce(app.clone())));
@@ -85,6 +86,7 @@ async fn every<F: Future<Output = ()> + Send>(period: Duration, app: App, act: i
 pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
     while let Some(received) = subscription.next().await {
         match received {
+            Received::Message(envelope) if envelope.room == NEWS => app.sales_changed.notify_one(),
             Received::Message(envelope) => app.hub.deliver(&envelope),
             Received::Interrupted => {
                 metrics::counter!("rooms_interrupted_total").increment(1);
@@ -93,6 +95,23 @@ pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscrip
                 }
                 compare_open(&app).await;
             }
+        }
+    }
+}
+
+/// Keeps the sales as they are in the ledger: read now and then, and at once when somebody has steered one.
+async fn keep_catalogue(app: App) {
+    let mut tick = tokio::time::interval(CATALOGUE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let steered = tokio::select! {
+            _ = tick.tick() => false,
+            () = app.sales_changed.notified() => true,
+        };
+        refresh(app.clone()).await;
+        if steered {
+            app.losers.doubt();
+            app.stock_changed.notify_one();
         }
     }
 }
@@ -186,12 +205,16 @@ fn tell_missed(app: &App, orders: &[Order]) {
     }
 }
 
-/// Tells the stock of watched sales when it has changed, a few times a second at most, serialised once for all.
+/// Tells the stock of watched sales when it has changed, a few times a second at most, serialised once for all; at once
+/// when somebody has steered a sale.
 async fn tell_stock(app: App) {
     let mut told: HashMap<String, (Levels, shared::sale::Status)> = HashMap::new();
     let mut tick = tokio::time::interval(STOCK_EVERY);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = app.stock_changed.notified() => {}
+        }
         let watched = app.hub.watched();
         told.retain(|sale, _| watched.contains(sale));
         for slug in watched {

@@ -12,6 +12,7 @@ mod comparing;
 mod deaths;
 mod drifting;
 mod faults;
+mod letters;
 mod losing;
 mod missing;
 mod refund_events;

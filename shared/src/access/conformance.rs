@@ -11,7 +11,9 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 
-use super::{By, Change, Changed, Digest, Login, Name, Operator, PasswordHash, Role, SharedAccess, Token};
+use super::{
+    By, Came, Change, Changed, Deed, Digest, Line, Login, Look, Name, Operator, PasswordHash, Role, SharedAccess, Token,
+};
 use crate::env::Seeded;
 use crate::ledger::conformance::named_stories;
 
@@ -35,6 +37,7 @@ pub fn stories() -> Vec<Story> {
         people::two_owners_who_remove_each_other_at_once_leave_one,
         people::the_trail_says_who_did_what_to_whom_and_from_where,
         people::what_was_done_to_the_shop_stands_in_the_trail,
+        people::the_trail_is_read_page_by_page_and_tells_what_came_of_a_deed,
         visits::a_session_ends_when_it_idles_and_at_its_longest,
         visits::to_look_whose_a_session_is_does_not_make_it_last,
         visits::a_changed_password_or_role_or_a_removal_ends_every_session_at_once,
@@ -88,7 +91,7 @@ impl World {
 
     /// What happened, in order, and to whom.
     async fn told(&self) -> Vec<(String, String, Option<String>)> {
-        let lines = self.access.log(1_000).await.unwrap();
+        let lines = self.access.log(Look::newest(1_000)).await.unwrap();
         lines.into_iter().rev().map(|line| (line.what, line.who, line.whom)).collect()
     }
 }

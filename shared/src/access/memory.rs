@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::change::{self, Change, Changed};
 use super::session::{Standing, is_worth_noting, standing};
-use super::{Access, AccessError, By, Deed, Digest, Key, Line, Login, Name, Operator, PasswordHash};
+use super::{Access, AccessError, By, Came, Deed, Digest, Key, Line, Login, Look, Name, Operator, PasswordHash};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 
@@ -57,6 +57,11 @@ impl Store {
             Standing::Used | Standing::Good => {}
         }
         Some(operator.clone())
+    }
+
+    fn tell(&mut self, line: Line) {
+        let number = i64::try_from(self.log.len()).unwrap_or(i64::MAX - 1) + 1;
+        self.log.push(Line { number, ..line });
     }
 
     fn end_sessions_of(&mut self, operator: Uuid) {
@@ -115,7 +120,7 @@ impl Access for MemoryAccess {
         let keys: Vec<Key> = store.keys.values().map(|(key, _)| key.clone()).collect();
         let changed = change::decide(&operators, &keys, &change);
         if changed == Changed::Yes {
-            store.log.push(Line::changed(now, by, &change));
+            store.tell(Line::changed(now, by, &change));
             store.write(change, &self.env, now);
         }
         Ok(changed)
@@ -134,12 +139,12 @@ impl Access for MemoryAccess {
         }
         let begun = Session { operator: operator.id, version: operator.version, created_at: now, seen_at: now };
         store.sessions.insert(session, begun);
-        store.log.push(Line::logged_in(now, &By::operator(&operator.name, address)));
+        store.tell(Line::logged_in(now, &By::operator(&operator.name, address)));
         Ok(true)
     }
 
     async fn login_failed(&self, known: Option<&Name>, others: u64, address: IpAddr) -> Result<(), AccessError> {
-        self.store.lock().log.push(Line::login_failed(self.env.now(), address, known, others));
+        self.store.lock().tell(Line::login_failed(self.env.now(), address, known, others));
         Ok(())
     }
 
@@ -156,7 +161,7 @@ impl Access for MemoryAccess {
         let operator = store.holder(session, now, true);
         store.sessions.remove(session);
         if let Some(operator) = &operator {
-            store.log.push(Line::logged_out(now, &By::operator(&operator.name, address)));
+            store.tell(Line::logged_out(now, &By::operator(&operator.name, address)));
         }
         Ok(operator)
     }
@@ -173,13 +178,16 @@ impl Access for MemoryAccess {
         }))
     }
 
-    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError> {
-        self.store.lock().log.push(Line::done(self.env.now(), by, deed));
+    async fn did(&self, by: &By, deed: Deed, came: Came) -> Result<(), AccessError> {
+        self.store.lock().tell(Line::did(self.env.now(), by, deed, came));
         Ok(())
     }
 
-    async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError> {
-        Ok(self.store.lock().log.iter().rev().take(most as usize).cloned().collect())
+    async fn log(&self, look: Look) -> Result<Vec<Line>, AccessError> {
+        let is_meant = |line: &&Line| {
+            look.before.is_none_or(|before| line.number < before) && (line.result.is_some() || !look.deeds_only)
+        };
+        Ok(self.store.lock().log.iter().rev().filter(is_meant).take(look.most as usize).cloned().collect())
     }
 }
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use self::entities::{keys, log, operators, sessions};
 use super::change::{self, Change, Changed};
 use super::session::{IDLE, LONGEST, Standing, is_worth_noting, standing};
-use super::{Access, AccessError, By, Deed, Digest, Key, Line, Login, Name, Operator, PasswordHash};
+use super::{Access, AccessError, By, Came, Deed, Digest, Key, Line, Login, Look, Name, Operator, PasswordHash};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 
@@ -126,8 +126,8 @@ fn key(row: keys::Model) -> Result<Key, AccessError> {
 }
 
 fn line(row: log::Model) -> Line {
-    let log::Model { at, what, who, whom, address, note, .. } = row;
-    Line { at: Timestamp(at), what, who, whom, address, note }
+    let log::Model { sequence, at, what, who, whom, address, note, why, result } = row;
+    Line { number: sequence, at: Timestamp(at), what, who, whom, address, note, why, result }
 }
 
 async fn all_operators<C: ConnectionTrait>(db: &C) -> Result<Vec<Operator>, AccessError> {
@@ -141,7 +141,7 @@ async fn all_keys<C: ConnectionTrait>(db: &C) -> Result<Vec<Key>, AccessError> {
 }
 
 async fn tell<C: ConnectionTrait>(db: &C, line: Line) -> Result<(), DbErr> {
-    let Line { at, what, who, whom, address, note } = line;
+    let Line { number: _, at, what, who, whom, address, note, why, result } = line;
     let row = log::ActiveModel {
         sequence: NotSet,
         at: Set(at.0),
@@ -150,6 +150,8 @@ async fn tell<C: ConnectionTrait>(db: &C, line: Line) -> Result<(), DbErr> {
         whom: Set(whom),
         address: Set(address),
         note: Set(note),
+        why: Set(why),
+        result: Set(result),
     };
     log::Entity::insert(row).exec_without_returning(db).await.map(drop)
 }
@@ -341,13 +343,17 @@ impl Access for SqlAccess {
         Ok(Some(found))
     }
 
-    async fn trail(&self, by: &By, deed: Deed) -> Result<(), AccessError> {
-        let line = Line::done(self.env.now(), by, deed);
+    async fn did(&self, by: &By, deed: Deed, came: Came) -> Result<(), AccessError> {
+        let line = Line::did(self.env.now(), by, deed, came);
         Ok(tell(self.turn().await?.pool, line).await?)
     }
 
-    async fn log(&self, most: u32) -> Result<Vec<Line>, AccessError> {
-        let select = log::Entity::find().order_by_desc(log::Column::Sequence).limit(u64::from(most));
+    async fn log(&self, look: Look) -> Result<Vec<Line>, AccessError> {
+        let meant = Condition::all()
+            .add_option(look.before.map(|before| log::Column::Sequence.lt(before)))
+            .add_option(look.deeds_only.then(|| log::Column::Result.is_not_null()));
+        let newest = log::Entity::find().filter(meant).order_by_desc(log::Column::Sequence);
+        let select = newest.limit(u64::from(look.most));
         Ok(select.all(self.turn().await?.pool).await?.into_iter().map(line).collect())
     }
 }

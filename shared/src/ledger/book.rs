@@ -17,7 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::records::{AuditEntry, Image, ImagePin, ImageTier, OutboxEntry, Refund, SaleCounters};
-use super::{Control, Controlled, LATELY, counts_against_capacity};
+use super::{Control, Controlled, LATELY, Word, counts_against_capacity};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
 use crate::order::state::StockEffect;
@@ -83,6 +83,8 @@ pub struct Book {
     pub units: HashMap<(String, String, Buyer), u32>,
     /// By id.
     pub refunds: BTreeMap<Uuid, Refund>,
+    /// Units that were added: by request, the sale and the line about it.
+    pub additions: HashMap<Uuid, (String, String)>,
     /// How long an order may wait.
     pub terms: Terms,
     changes: Changes,
@@ -175,9 +177,10 @@ impl Book {
     }
 
     /// Steers a sale.
-    pub fn control(&mut self, at: Moment<'_>, slug: &str, control: &Control, by: &str) -> Controlled {
+    pub fn control(&mut self, at: Moment<'_>, slug: &str, control: &Control, word: &Word) -> Controlled {
         let Some(page) = self.sales.get_mut(slug) else { return Controlled::UnknownSale };
         let sale = &mut page.sale;
+        let mut id = None;
         let (what, note) = match control {
             Control::Open => {
                 sale.opens_at = sale.opens_at.min(at.now);
@@ -197,17 +200,27 @@ impl Book {
                 sale.paused = false;
                 ("sale_resumed", None)
             }
-            Control::AddStock { tier, quantity } => {
+            Control::AddStock { tier, quantity, request } => {
+                let told = format!("{quantity} × {tier}");
+                if let Some((of_sale, line)) = self.additions.get(request) {
+                    let same = of_sale == slug && (*line == told || line.starts_with(&format!("{told}: ")));
+                    return if same { Controlled::Again } else { Controlled::Conflict };
+                }
                 let Some(found) = sale.tiers.iter_mut().find(|t| t.id == *tier) else { return Controlled::UnknownTier };
                 match found.capacity.checked_add(*quantity) {
                     Some(capacity) if capacity <= MOST_CAPACITY => found.capacity = capacity,
                     _ => return Controlled::TooMuch,
                 }
-                ("stock_added", Some(format!("{quantity} × {tier}")))
+                id = Some(*request);
+                ("stock_added", Some(told))
             }
         };
+        let note = [note, word.why.clone()].into_iter().flatten().reduce(|note, why| format!("{note}: {why}"));
+        if let (Control::AddStock { request, .. }, Some(line)) = (control, &note) {
+            self.additions.insert(*request, (slug.to_owned(), line.clone()));
+        }
         self.changes.audit.push(AuditEntry {
-            id: at.env.uuid_v7(),
+            id: id.unwrap_or_else(|| at.env.uuid_v7()),
             order: None,
             sale: slug.to_owned(),
             at: at.now,
@@ -215,7 +228,7 @@ impl Book {
             attempt: None,
             version: None,
             note,
-            by: by.to_owned(),
+            by: word.by.clone(),
         });
         Controlled::Yes
     }

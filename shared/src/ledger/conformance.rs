@@ -56,6 +56,7 @@ pub fn stories() -> Vec<Story> {
         sales::sales_are_listed_newest_first_and_a_slug_is_taken_once,
         sales::an_operator_steers_a_sale,
         sales::stock_that_is_added_can_be_bought,
+        sales::a_request_for_more_units_adds_them_once,
         sales::a_new_epoch_refuses_the_holds_of_the_old_one,
         sales::the_image_shows_what_is_sold_and_what_is_pinned,
         orders::a_purchase_is_accepted_claimed_and_paid,

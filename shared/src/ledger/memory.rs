@@ -11,7 +11,7 @@ use super::book::{Book, Moment, Terms};
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, RefundState,
-    Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched,
+    Returned, SaleCounters, SeenRefund, StoredEvent, Unmatched, Word,
 };
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
@@ -170,8 +170,8 @@ impl Ledger for MemoryLedger {
         }))
     }
 
-    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
-        Ok(self.write(|book, at| book.control(at, sale, &control, by)))
+    async fn control(&self, sale: &str, control: Control, word: &Word) -> Result<Controlled, LedgerError> {
+        Ok(self.write(|book, at| book.control(at, sale, &control, word)))
     }
 
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
@@ -229,6 +229,14 @@ impl Ledger for MemoryLedger {
         let mut store = self.store.lock();
         if let Some((_, handled)) = store.inbox.iter_mut().find(|(event, _)| event.id == id) {
             *handled = true;
+        }
+        Ok(())
+    }
+
+    async fn event_again(&self, id: &str) -> Result<(), LedgerError> {
+        let mut store = self.store.lock();
+        if let Some((_, handled)) = store.inbox.iter_mut().find(|(event, _)| event.id == id) {
+            *handled = false;
         }
         Ok(())
     }
@@ -349,6 +357,7 @@ fn is_left(order: &Order, what: Left, now: Timestamp) -> bool {
         }
         Left::Authenticating { since } => order.state == State::RequiresAction && order.updated_at < since,
         Left::Closing { since } => order.state == State::Closing && order.updated_at < since,
+        Left::Review => order.state == State::Review,
     }
 }
 

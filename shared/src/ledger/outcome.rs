@@ -1,5 +1,6 @@
 //! What is asked of the ledger, and what it answers. Outcomes are values; only broken machinery is an error.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::records::Refund;
@@ -172,7 +173,8 @@ pub enum Created {
 }
 
 /// How an operator steers a sale.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Control {
     /// Open it now, and end a pause.
     Open,
@@ -188,7 +190,37 @@ pub enum Control {
         tier: String,
         /// How many more.
         quantity: u32,
+        /// Made by whoever asks: the same id again adds nothing.
+        request: Uuid,
     },
+}
+
+/// Who steers, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Who, for the audit trail.
+    pub by: String,
+    /// The reason that was given; one line.
+    pub why: Option<String>,
+}
+
+impl Word {
+    /// Somebody who gives no reason.
+    #[must_use]
+    pub fn of(by: &str) -> Self {
+        Self { by: by.to_owned(), why: None }
+    }
+}
+
+/// Money that Stripe has, and that is not what an order costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The payment.
+    pub payment_intent: String,
+    /// How much, in minor units.
+    pub amount: i64,
+    /// The currency of `amount`.
+    pub currency: Currency,
 }
 
 /// What became of a [`Control`].
@@ -196,6 +228,10 @@ pub enum Control {
 pub enum Controlled {
     /// Done.
     Yes,
+    /// The very request was done before; nothing changed.
+    Again,
+    /// The request's id was used for something else.
+    Conflict,
     /// There is no such sale.
     UnknownSale,
     /// There is no such tier.

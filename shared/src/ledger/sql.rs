@@ -68,7 +68,7 @@ use super::book::Terms;
 use super::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
-    SaleCounters, SeenRefund, StoredEvent, Unmatched,
+    SaleCounters, SeenRefund, StoredEvent, Unmatched, Word,
 };
 use crate::env::{Env, Timestamp};
 use crate::order::{Attempt, Order};
@@ -270,8 +270,8 @@ impl Ledger for SqlLedger {
         Ok(read::sales(&*self.readers.turn().await?).await?)
     }
 
-    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
-        let (ask, reply) = Ask::new(Steering { sale: sale.to_owned(), control, by: by.to_owned() });
+    async fn control(&self, sale: &str, control: Control, word: &Word) -> Result<Controlled, LedgerError> {
+        let (ask, reply) = Ask::new(Steering { sale: sale.to_owned(), control, word: word.clone() });
         self.ask(Member::Control(ask), reply).await
     }
 
@@ -314,7 +314,11 @@ impl Ledger for SqlLedger {
     }
 
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
-        self.mark(Mark::EventHandled(id.to_owned())).await.map(drop)
+        self.mark(Mark::EventHandled { id: id.to_owned(), is: true }).await.map(drop)
+    }
+
+    async fn event_again(&self, id: &str) -> Result<(), LedgerError> {
+        self.mark(Mark::EventHandled { id: id.to_owned(), is: false }).await.map(drop)
     }
 
     async fn prune_events(&self, before: Timestamp, most: u32) -> Result<u64, LedgerError> {

@@ -6,7 +6,7 @@ use shared::env::Timestamp;
 use shared::ledger::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
-    SaleCounters, SeenRefund, StoredEvent, Unmatched,
+    SaleCounters, SeenRefund, StoredEvent, Unmatched, Word,
 };
 use shared::order::{Attempt, Order};
 use shared::sale::Sale;
@@ -64,14 +64,14 @@ impl Ledger for Edge<dyn Ledger> {
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
         pass!(self.sales())
     }
-    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
+    async fn control(&self, sale: &str, control: Control, word: &Word) -> Result<Controlled, LedgerError> {
         let more = match &control {
-            Control::AddStock { tier, quantity } => Some((tier.clone(), *quantity)),
+            Control::AddStock { tier, quantity, .. } => Some((tier.clone(), *quantity)),
             _ => None,
         };
         let scene = &self.scene;
         let steer = async {
-            let steered = self.part.control(sale, control, by).await;
+            let steered = self.part.control(sale, control, word).await;
             if let (Ok(Controlled::Yes), Some((tier, quantity))) = (&steered, more) {
                 *scene.capacity.lock().entry(tier).or_default() += quantity;
             }
@@ -96,6 +96,9 @@ impl Ledger for Edge<dyn Ledger> {
     }
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
         pass!(self.event(id))
+    }
+    async fn event_again(&self, id: &str) -> Result<(), LedgerError> {
+        pass!(self.event_again(id))
     }
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
         pass!(self.event_handled(id))

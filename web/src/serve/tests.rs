@@ -1,9 +1,10 @@
 //! What a process tells its rooms when messages were lost on the way to it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, poll};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use shared::access::memory::MemoryAccess;
@@ -11,17 +12,18 @@ use shared::env::{Env, Seeded};
 use shared::ledger::book::Terms;
 use shared::ledger::conformance::demo;
 use shared::ledger::memory::MemoryLedger;
-use shared::ledger::{Accept, Accepted, Change, Ledger as _, RefundRequest, RefundWhat};
+use shared::ledger::{Accept, Accepted, Change, Control, Ledger as _, RefundRequest, RefundWhat, Word};
 use shared::message::{Message, Place};
 use shared::order::{Order, Outcome, State, StoredRequest};
 use shared::queue::memory::Memory;
 use shared::rooms::Envelope;
 use shared::rooms::memory::MemoryRooms;
 use shared::sale::{PricedItem, Sale};
+use shared::steer;
 use shared::stock::memory::MemoryStock;
 use uuid::Uuid;
 
-use super::{compare, deliver};
+use super::{compare, deliver, keep_catalogue, tell_stock};
 use crate::app::{App, Page, Parts};
 use crate::hub::{Connection, Hub};
 use crate::limits::Limits;
@@ -208,4 +210,36 @@ fn who_waits_long_is_told_their_place_seldom_and_more_often_the_nearer_it_comes(
     assert_eq!(told_at(50, 54, &|at| Some(if at == 50 { 4 } else { 60 })), [52]);
     app.hub.deliver(&Envelope { room: paid.customer, frame: Message::order(&paid, env.now(), None).to_json().into() });
     assert!(app.hub.open_orders().len() == 1, "the one that is paid waits no longer");
+}
+
+/// Each task goes as far as it can without any time that passes: no look that comes by itself takes part.
+#[tokio::test]
+async fn who_watches_a_sale_hears_at_once_that_it_was_steered_in_another_process() {
+    let env = Seeded::new(261).env();
+    let (app, ledger) = shop(&env);
+    now(ledger.create_sale(demo(5, None))).unwrap();
+    let image = now(ledger.begin_epoch("demo", "run")).unwrap().unwrap();
+    now(app.stock.rebuild(image)).unwrap();
+    now(app.catalogue.refresh(&*app.ledger)).unwrap();
+    let subscription = now(app.rooms.subscribe()).unwrap();
+    let (mut hears, mut reads) = (pin!(deliver(app.clone(), subscription)), pin!(keep_catalogue(app.clone())));
+    let mut tells = pin!(tell_stock(app.clone()));
+    let mut watcher = Hub::join(&app, env.uuid_v4(), vec!["demo".into()]).unwrap_or_else(|_| panic!("it may join"));
+    let mut go_on = async || -> Vec<String> {
+        assert!(poll!(&mut hears).is_pending() && poll!(&mut reads).is_pending() && poll!(&mut tells).is_pending());
+        let frames = std::iter::from_fn(|| watcher.frames.try_recv().ok());
+        frames.map(|frame| serde_json::from_str::<Value>(&frame).unwrap()["status"].to_string()).collect()
+    };
+    assert!(go_on().await.is_empty(), "nobody has looked yet");
+    app.stock_changed.notify_one();
+    assert_eq!(go_on().await, ["\"open\""]);
+
+    // Somebody steers at another door: all that this process gets is the ledger's new state, and the news.
+    for (control, status) in
+        [(Control::Pause, "\"paused\""), (Control::Resume, "\"open\""), (Control::Close, "\"closed\"")]
+    {
+        now(ledger.control("demo", control, &Word::of("ann"))).unwrap();
+        steer::news(Some(&app.rooms)).await;
+        assert_eq!(go_on().await, [status]);
+    }
 }

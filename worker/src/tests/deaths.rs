@@ -189,7 +189,7 @@ fn an_approved_order_is_sent_again_with_the_bytes_and_the_clock_of_its_first_sen
         w.pass_secs(hours * 3_600);
         w.work();
         assert_eq!(w.state(&order), State::Review);
-        let approved = shared::ledger::Change::Approved { by: "operator".into() };
+        let approved = shared::ledger::Change::Approved(shared::ledger::Word::of("operator"));
         now(crate::settle::settle(&w.ctx, order.order, approved)).unwrap();
         w.live(Duration::from_secs(120));
         assert_eq!((w.state(&order), w.stripe.intents(order.order).len()), (State::Paid, 1));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::ledger::{Change, Control, Ledger as _};
+use shared::ledger::{Change, Control, Ledger as _, Word};
 use shared::order::{Outcome, State};
 use shared::stock::Stock as _;
 
@@ -91,7 +91,8 @@ fn the_sweep_looks_for_drift_by_itself() {
 fn a_capacity_that_never_reached_the_stock_is_set_without_touching_holds() {
     let w = World::new(2);
     let order = w.buy("tok_visa");
-    now(w.ledger.control("demo", Control::AddStock { tier: "std".into(), quantity: 3 }, "test")).unwrap();
+    let add = Control::AddStock { tier: "std".into(), quantity: 3, request: uuid::Uuid::from_u128(3) };
+    now(w.ledger.control("demo", add, &Word::of("test"))).unwrap();
     assert_eq!(w.counts(), (1, 1, 0));
     let mut looks = Looks::default();
     assert_eq!(look(&w, &mut looks, MINUTE), 1);

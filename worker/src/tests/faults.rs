@@ -10,7 +10,7 @@ use shared::env::{Env, Timestamp};
 use shared::ledger::{
     Accept, Accepted, Applied, AuditEntry, Change, Claimed, Committed, Control, Controlled, Created, Image, InboxEvent,
     Ledger, LedgerError, Left, OutboxEntry, Prepare, Refund, RefundAsked, RefundNews, RefundRequest, Returned,
-    SaleCounters, SeenRefund, StoredEvent, Unmatched,
+    SaleCounters, SeenRefund, StoredEvent, Unmatched, Word,
 };
 use shared::order::{Attempt, Order};
 use shared::queue::{DeadJob, Delivery, Finish, Gauges, Lease, NewJob, Pushed, Queue, QueueError};
@@ -224,8 +224,8 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     async fn sales(&self) -> Result<Vec<Sale>, LedgerError> {
         around!(self, sales())
     }
-    async fn control(&self, sale: &str, control: Control, by: &str) -> Result<Controlled, LedgerError> {
-        around!(self, control(sale, control, by))
+    async fn control(&self, sale: &str, control: Control, word: &Word) -> Result<Controlled, LedgerError> {
+        around!(self, control(sale, control, word))
     }
     async fn counters(&self, sale: &str) -> Result<Option<SaleCounters>, LedgerError> {
         around!(self, counters(sale))
@@ -244,6 +244,9 @@ impl<L: Ledger> Ledger for Flaky<Arc<L>> {
     }
     async fn event(&self, id: &str) -> Result<Option<StoredEvent>, LedgerError> {
         around!(self, event(id))
+    }
+    async fn event_again(&self, id: &str) -> Result<(), LedgerError> {
+        around!(self, event_again(id))
     }
     async fn event_handled(&self, id: &str) -> Result<(), LedgerError> {
         around!(self, event_handled(id))

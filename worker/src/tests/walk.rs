@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use shared::decline::DeclineClass;
 use shared::env::Seeded;
 use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, Webhook};
-use shared::ledger::{Change, Ledger as _};
+use shared::ledger::{Change, Ledger as _, Word};
 use shared::order::{MOST_ATTEMPTS, Order, Outcome, State, hosted};
 use shared::queue::{Delivery, Finish, Job};
 use shared::stripe::Payment;
@@ -218,7 +218,7 @@ impl Walk {
     fn person_approves(&mut self) {
         let looked_at: Vec<Order> = self.orders().into_iter().filter(|order| order.state == State::Review).collect();
         let Some(order) = self.pick(&looked_at) else { return };
-        let (ctx, change) = (self.world.ctx.clone(), Change::Approved { by: "operator".into() });
+        let (ctx, change) = (self.world.ctx.clone(), Change::Approved(Word::of("operator")));
         self.run(Work::Other(async move { settle(&ctx, order.id, change).map(drop).await }.boxed()));
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::future::join;
 
 use super::*;
-use crate::access::{Deed, Line};
 
 pub(super) async fn an_operator_is_added_once_and_found_by_name(world: World) {
     assert!(world.access.operators().await.unwrap().is_empty());
@@ -100,14 +99,14 @@ pub(super) async fn the_trail_says_who_did_what_to_whom_and_from_where(world: Wo
         line("operator_removed", "operator:ann", "operator:bob"),
     ];
     assert_eq!(world.told().await, expected);
-    let lines = world.access.log(1_000).await.unwrap();
+    let lines = world.access.log(Look::newest(1_000)).await.unwrap();
     assert_eq!(lines[0].at, lines[1].at.plus(Duration::from_secs(9)), "the newest first");
     let from = |at: usize| lines[at].address.as_deref();
     assert_eq!((from(0), from(10)), (Some("192.0.2.7"), None), "who types a command has no address");
     let note = |at: usize| lines[at].note.as_deref();
     assert_eq!((note(2), note(4), note(10)), (Some("see,refund"), Some("read_only"), Some("owner")));
     assert_eq!((note(7), note(8)), (Some("17 more were not written down"), None));
-    assert_eq!(world.access.log(2).await.unwrap(), lines[..2]);
+    assert_eq!(world.access.log(Look::newest(2)).await.unwrap(), lines[..2]);
 }
 
 pub(super) async fn what_was_done_to_the_shop_stands_in_the_trail(world: World) {
@@ -118,15 +117,57 @@ pub(super) async fn what_was_done_to_the_shop_stands_in_the_trail(world: World) 
     let paused = Deed { what: "sale_paused", whom: whom.clone(), why: why.clone() };
     world.access.trail(&by, paused).await.unwrap();
     world.access.trail(&By::cli(), Deed { what: "jobs_retried", whom: None, why: None }).await.unwrap();
-    let lines = world.access.log(2).await.unwrap();
+    let lines = world.access.log(Look::newest(2)).await.unwrap();
     let expected = Line {
+        number: lines[1].number,
         at: world.clock.env().now(),
         what: "sale_paused".into(),
         who: "operator:ann".into(),
         whom,
         address: Some(ADDRESS.to_string()),
-        note: why,
+        note: None,
+        why,
+        result: Some("done".into()),
     };
     assert_eq!(lines[1], expected);
     assert_eq!((lines[0].what.as_str(), lines[0].who.as_str(), &lines[0].note), ("jobs_retried", "cli", &None));
+}
+
+pub(super) async fn the_trail_is_read_page_by_page_and_tells_what_came_of_a_deed(world: World) {
+    world.add("ann", Role::Owner).await;
+    let ann = By::operator(&name("ann"), ADDRESS);
+    let deed = |what, why: Option<&str>| Deed { what, whom: Some("sale:night".into()), why: why.map(Into::into) };
+    world.access.trail(&ann, deed("sale_paused", Some("the hall is on fire"))).await.unwrap();
+    world.log_in("ann").await;
+    let came = Came { note: Some("50 × std".into()), result: "too_much" };
+    world.access.did(&By::cli(), deed("stock_added", None), came).await.unwrap();
+    let deeds = Look { deeds_only: true, ..Look::newest(10) };
+    let lines = world.access.log(deeds).await.unwrap();
+    let of = |line: &Line| {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        [line.what.clone(), line.who.clone(), text(&line.note), text(&line.why), text(&line.result)]
+    };
+    let told: Vec<[String; 5]> = lines.iter().map(of).collect();
+    let expected = [
+        ["stock_added", "cli", "50 × std", "", "too_much"],
+        ["sale_paused", "operator:ann", "", "the hall is on fire", "done"],
+    ];
+    assert_eq!(told, expected);
+
+    // The numbers lead on from page to page.
+    let all = world.access.log(Look::newest(100)).await.unwrap();
+    let what: Vec<&str> = all.iter().map(|line| line.what.as_str()).collect();
+    assert_eq!(what, ["stock_added", "logged_in", "sale_paused", "operator_added"]);
+    assert!(
+        all.iter().all(|line| line.result.is_some() == ["stock_added", "sale_paused"].contains(&line.what.as_str()))
+    );
+    let mut paged = Vec::new();
+    let mut before = None;
+    while let [line] = world.access.log(Look { before, ..Look::newest(1) }).await.unwrap().as_slice() {
+        before = Some(line.number);
+        paged.push(line.clone());
+    }
+    assert_eq!(paged, all);
+    let older = Look { before: Some(lines[0].number), ..deeds };
+    assert_eq!(world.access.log(older).await.unwrap(), lines[1..]);
 }

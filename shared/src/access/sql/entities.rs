@@ -75,6 +75,8 @@ pub(super) mod log {
         pub whom: Option<String>,
         pub address: Option<String>,
         pub note: Option<String>,
+        pub why: Option<String>,
+        pub result: Option<String>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -8,7 +8,7 @@ use super::{Book, Line, Moment};
 use crate::decline::Decline;
 use crate::guards::Guard;
 use crate::ledger::records::{OutboxEntry, Refund, RefundState};
-use crate::ledger::{Applied, Change};
+use crate::ledger::{Applied, Change, Taken, Word};
 use crate::order::state::{self, Duty, Event, Facts, Verdict};
 use crate::order::{AttemptState, Closing, MOST_ATTEMPTS, Order, Outcome, State, Ticket};
 use crate::sale::LatePolicy;
@@ -37,8 +37,44 @@ impl Book {
             Verdict::Closes(closing) => applied(self.close(at, order, closing, change), true),
             Verdict::PaidLate => self.paid_late(at, order, change),
             Verdict::PaidTwice => self.give_back(at, order, change, "paid_twice"),
-            Verdict::Moves(to, duty) => applied(self.moves(at, order, change, to, duty), true),
+            Verdict::Moves(to, duty) => {
+                let order = self.moves(at, order, change, to, duty);
+                applied(self.give_back_taken(at, order, change), true)
+            }
         }
+    }
+
+    /// A person calls an order off of which Stripe has taken another sum: that goes back, once.
+    fn give_back_taken(&mut self, at: Moment<'_>, order: Order, change: &Change) -> Order {
+        let Change::Rejected { word, taken: Some(taken) } = change else { return order };
+        let Taken { payment_intent, amount, currency } = taken;
+        if self.refunds.values().any(|refund| Guard::MistakeOnce.refuses(refund.payment_intent == *payment_intent)) {
+            return order;
+        }
+        self.put_refund(Refund {
+            id: at.env.uuid_v7(),
+            order: order.id,
+            payment_intent: payment_intent.clone(),
+            amount: *amount,
+            currency: *currency,
+            reason: "amount_differs".to_owned(),
+            request: None,
+            asked: String::new(),
+            note: word.why.clone(),
+            restock: false,
+            spent_keys: 0,
+            ask_at: at.now,
+            state: RefundState::Owed,
+            stripe_id: None,
+            created_at: at.now,
+        });
+        self.owe(at, &order, "mail.refunded");
+        self.audit(
+            at,
+            &order,
+            Line::new("amount_differs", &word.by).note(format!("{amount} {currency}: to be refunded")),
+        );
+        order
     }
 
     /// Whether an outcome says that a payment has come to nothing which is not what the order can be paid by now: an
@@ -296,7 +332,7 @@ fn event(order: &Order, change: &Change) -> Event {
         },
         Change::TimeOver => Event::TimeOver,
         Change::CalledOff => Event::CalledOff,
-        Change::Approved { .. } => Event::Approved,
+        Change::Approved(_) => Event::Approved,
         Change::Rejected { .. } => Event::Rejected,
     }
 }
@@ -361,7 +397,16 @@ fn line(change: &Change) -> Line<'_> {
         }
         Change::TimeOver => Line::new("time_over", "sweep"),
         Change::CalledOff => Line::new("called_off", "sweep"),
-        Change::Approved { by } => Line::new("approved", by),
-        Change::Rejected { by } => Line::new("rejected", by),
+        Change::Approved(word) => decided("approved", word),
+        Change::Rejected { word, .. } => decided("rejected", word),
+    }
+}
+
+/// What a person has decided, and why.
+fn decided<'a>(what: &'a str, word: &'a Word) -> Line<'a> {
+    let line = Line::new(what, &word.by);
+    match &word.why {
+        Some(why) => line.note(why.clone()),
+        None => line,
     }
 }

@@ -12,7 +12,7 @@ use crate::ledger::book::Terms;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Ledger, Left, Refund, RefundAsked, RefundNews, RefundRequest,
-    RefundState, RefundWhat, SeenRefund,
+    RefundState, RefundWhat, SeenRefund, Word,
 };
 use crate::order::{Attempt, ClientSecret, Order, Outcome};
 use crate::sale::PricedItem;
@@ -110,8 +110,8 @@ async fn act(ledger: &dyn Ledger, basket: &Basket, epoch: u64, [what, which, how
         10 => observe(Outcome::Stuck { reason: "nobody knows".into() }),
         11 => Change::TimeOver,
         12 => Change::CalledOff,
-        13 if how.is_multiple_of(2) => Change::Approved { by: "ops".into() },
-        13 => Change::Rejected { by: "ops".into() },
+        13 if how.is_multiple_of(2) => Change::Approved(Word::of("ops")),
+        13 => Change::Rejected { word: Word::of("ops"), taken: None },
         16 => return ask_refund(ledger, order, which, how).await,
         17 if how.is_multiple_of(2) => return tell_of_refund(ledger, order, how / 2).await,
         17 => return see_refund(ledger, order, how / 2).await,
@@ -184,10 +184,15 @@ async fn steer(ledger: &dyn Ledger, which: u8, how: u8) -> String {
             return format!("{:?}", image.map(comparable));
         }
         1 => Control::Pause,
-        2 => Control::AddStock { tier: "std".into(), quantity: u32::from(how % 2) },
+        2 => Control::AddStock {
+            tier: "std".into(),
+            quantity: u32::from(how % 2),
+            // One of a few, so that some come again.
+            request: Uuid::from_u128(0xadd + u128::from(how % 8)),
+        },
         _ => Control::Open,
     };
-    format!("{:?}", ledger.control("demo", control, "ops").await.unwrap())
+    format!("{:?}", ledger.control("demo", control, &Word::of("ops")).await.unwrap())
 }
 
 /// The purchase as it is sent this time: most often as it should be.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{World, declined, succeeded, units};
 use crate::env::Timestamp;
-use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Left};
+use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Left, Word};
 use crate::order::{AttemptState, ClientSecret, MOST_ATTEMPTS, Outcome, State};
 use crate::sale::PricedItem;
 
@@ -185,9 +185,9 @@ pub(super) async fn a_person_decides_what_a_machine_cannot(w: World) {
         let seen = w.observe(purchase.order, 1, Outcome::Stuck { reason: "refused as wrong".into() }).await;
         assert_eq!((seen.state, seen.review.as_deref()), (State::Review, Some("refused as wrong")));
     }
-    w.apply(approved.order, Change::Approved { by: "ops".into() }).await;
+    w.apply(approved.order, Change::Approved(Word::of("ops"))).await;
     assert!(matches!(w.claim(approved.order, 1).await, Claimed::Yes { first: true, .. }));
-    w.apply(rejected.order, Change::Rejected { by: "ops".into() }).await;
+    w.apply(rejected.order, Change::Rejected { word: Word::of("ops"), taken: None }).await;
     assert_eq!(w.stored(rejected.order).await.state, State::Canceled);
     let seen = w.observe(differs.order, 1, succeeded("pi_3", 1)).await;
     assert_eq!((seen.state, seen.tickets.len()), (State::Review, 0), "another amount is not fulfilled");

@@ -19,7 +19,10 @@ pub(super) async fn what_one_has_written_the_other_reads(w: [World; 2]) {
     assert!(matches!(one.claim(order.id, 1).await, Claimed::Yes { first: false, .. }));
     let paid = one.observe(order.id, 1, succeeded("pi_1", 5_000)).await;
     assert_eq!(other.stored(order.id).await, paid);
-    assert_eq!(other.ledger.control("demo", Control::Pause, "ops").await.unwrap(), crate::ledger::Controlled::Yes);
+    assert_eq!(
+        other.ledger.control("demo", Control::Pause, &crate::ledger::Word::of("ops")).await.unwrap(),
+        crate::ledger::Controlled::Yes
+    );
     assert_eq!(one.accept(&one.purchase(1)).await, Accepted::Paused);
     let image = other.ledger.begin_epoch("demo", "run").await.unwrap().unwrap();
     assert_eq!((image.epoch, units(&image, "std")), (2, (2, 0)));

@@ -2,7 +2,7 @@
 
 use super::{World, comparable, demo, succeeded, units};
 use crate::env::Timestamp;
-use crate::ledger::{Accept, Accepted, Change, Control, Controlled, Created};
+use crate::ledger::{Accept, Accepted, Change, Control, Controlled, Created, Word};
 use crate::order::Outcome;
 use crate::sale::{MOST_CAPACITY, Sale};
 
@@ -25,7 +25,7 @@ pub(super) async fn sales_are_listed_newest_first_and_a_slug_is_taken_once(w: Wo
 
 pub(super) async fn an_operator_steers_a_sale(w: World) {
     let w = w.selling(10, None).await;
-    let steer = async |control| w.ledger.control("demo", control, "ops").await.unwrap();
+    let steer = async |control| w.ledger.control("demo", control, &Word::of("ops")).await.unwrap();
     let now = async || w.ledger.sales().await.unwrap().remove(0);
     assert_eq!(steer(Control::Pause).await, Controlled::Yes);
     assert!(now().await.paused);
@@ -36,8 +36,8 @@ pub(super) async fn an_operator_steers_a_sale(w: World) {
     assert!(now().await.closes_at.is_some_and(|at| at <= w.ledger.now()));
     assert_eq!(steer(Control::Open).await, Controlled::Yes);
     assert_eq!(now().await, demo(10, None));
-    assert_eq!(w.ledger.control("nowhere", Control::Open, "ops").await.unwrap(), Controlled::UnknownSale);
-    let add = |tier: &str, quantity| Control::AddStock { tier: tier.into(), quantity };
+    assert_eq!(w.ledger.control("nowhere", Control::Open, &Word::of("ops")).await.unwrap(), Controlled::UnknownSale);
+    let add = |tier: &str, quantity| Control::AddStock { tier: tier.into(), quantity, request: w.env.uuid_v4() };
     assert_eq!(steer(add("box", 1)).await, Controlled::UnknownTier);
     assert_eq!(steer(add("std", MOST_CAPACITY)).await, Controlled::TooMuch);
     assert_eq!(now().await, demo(10, None));
@@ -48,10 +48,32 @@ pub(super) async fn stock_that_is_added_can_be_bought(w: World) {
     w.new_order(&w.purchase(1)).await;
     let second = w.purchase(1);
     assert_eq!(w.accept(&second).await, Accepted::SoldOut { tier: "std".into() });
-    let add = Control::AddStock { tier: "std".into(), quantity: 1 };
-    assert_eq!(w.ledger.control("demo", add, "ops").await.unwrap(), Controlled::Yes);
+    let add = Control::AddStock { tier: "std".into(), quantity: 1, request: w.env.uuid_v4() };
+    assert_eq!(w.ledger.control("demo", add, &Word::of("ops")).await.unwrap(), Controlled::Yes);
     assert_eq!(w.image().await.tiers[0].capacity, 2);
     w.new_order(&second).await;
+}
+
+pub(super) async fn a_request_for_more_units_adds_them_once(w: World) {
+    let w = w.selling(1, None).await;
+    let (other, request) = (Sale { slug: "other".into(), ..demo(1, None) }, w.env.uuid_v4());
+    assert_eq!(w.ledger.create_sale(other).await.unwrap(), Created::Yes);
+    let word = |why: &str| Word { by: "ops".into(), why: Some(why.into()) };
+    let add = async |sale: &str, tier: &str, quantity, word: Word| {
+        let add = Control::AddStock { tier: tier.into(), quantity, request };
+        w.ledger.control(sale, add, &word).await.unwrap()
+    };
+    assert_eq!(add("demo", "std", MOST_CAPACITY, Word::of("ops")).await, Controlled::TooMuch, "which uses up no id");
+    assert_eq!(add("demo", "std", 5, word("a wing was opened")).await, Controlled::Yes);
+    assert_eq!(add("demo", "std", 5, Word::of("ops")).await, Controlled::Again);
+    assert_eq!(add("demo", "std", 5, word("said otherwise")).await, Controlled::Again);
+    assert_eq!(add("demo", "std", 50, Word::of("ops")).await, Controlled::Conflict);
+    assert_eq!(add("demo", "vip", 5, Word::of("ops")).await, Controlled::Conflict);
+    assert_eq!(add("other", "std", 5, Word::of("ops")).await, Controlled::Conflict);
+    let capacities = |sale: &Sale| sale.tiers.iter().map(|tier| tier.capacity).collect::<Vec<_>>();
+    let sales = w.ledger.sales().await.unwrap();
+    assert_eq!(capacities(&sales[1])[0], 6);
+    assert_eq!(capacities(&sales[0]), capacities(&demo(1, None)));
 }
 
 pub(super) async fn a_new_epoch_refuses_the_holds_of_the_old_one(w: World) {

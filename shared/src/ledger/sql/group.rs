@@ -198,7 +198,9 @@ async fn store_events(
 
 async fn mark(tx: &Transaction<'_>, ask: &mut Ask<Mark, u64>) -> Result<Option<Receipt>, Failure> {
     let (sql, values) = match &ask.question {
-        Mark::EventHandled(id) => ("UPDATE inbox SET handled = TRUE WHERE id = ?", vec![id.as_str().into()]),
+        Mark::EventHandled { id, is } => {
+            ("UPDATE inbox SET handled = ? WHERE id = ?", vec![(*is).into(), id.as_str().into()])
+        }
         Mark::OutboxDone(id) => ("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]),
         Mark::Bookmark { name, place } => (
             "INSERT INTO bookmarks (name, place) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET place = excluded.place",

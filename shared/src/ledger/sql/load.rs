@@ -6,17 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Condition, LockType, Query};
+use sea_orm::sea_query::{Condition, Expr, LockType, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 use super::database::{Reads as _, Transaction};
-use super::entities::{attempts, order_items, orders, refunds, sales, tiers};
+use super::entities::{attempts, audit, order_items, orders, refunds, sales, tiers};
 use super::failure::Failure;
 use super::member::Member;
 use super::{read, rows, statements};
 use crate::ledger::book::{Book, Buyer, Terms};
-use crate::ledger::{Accept, Change, counts_against_capacity};
+use crate::ledger::{Accept, Change, Control, counts_against_capacity};
 use crate::order::{Outcome, State, email_key};
 use crate::sale::PricedItem;
 
@@ -32,6 +32,8 @@ struct Wanted<'a> {
     refunded: Vec<Uuid>,
     /// Requests for refunds.
     requests: Vec<Uuid>,
+    /// Requests for more units.
+    additions: Vec<Uuid>,
 }
 
 impl<'a> Wanted<'a> {
@@ -43,6 +45,9 @@ impl<'a> Wanted<'a> {
                 Member::Accept(ask) => {
                     wanted.sales.insert(&ask.question.sale);
                     wanted.accepts.push(&ask.question);
+                }
+                Member::Apply(ask) if matches!(ask.question.1, Change::Rejected { taken: Some(_), .. }) => {
+                    wanted.refunded.push(ask.question.0);
                 }
                 Member::Apply(ask) => {
                     if let (order, Change::Observed { outcome: Outcome::Succeeded { payment_intent, .. }, .. }) =
@@ -60,6 +65,9 @@ impl<'a> Wanted<'a> {
                 Member::Seen(ask) => wanted.refunded.push(ask.question.0),
                 Member::Control(ask) => {
                     wanted.sales.insert(&ask.question.sale);
+                    if let Control::AddStock { request, .. } = &ask.question.control {
+                        wanted.additions.push(*request);
+                    }
                 }
                 _ => {}
             }
@@ -86,6 +94,7 @@ pub(super) async fn load(tx: &Transaction<'_>, members: &[Member], terms: Terms)
         Transaction::Postgres(_) => locked_sales(tx, &wanted).await?,
     };
     insert_sales(tx, sales, &mut book).await?;
+    load_additions(tx, &wanted, &mut book).await?;
     if wanted.orders.is_empty() {
         return Ok(book);
     }
@@ -150,6 +159,19 @@ async fn load_attempts(tx: &Transaction<'_>, book: &mut Book) -> Result<(), Fail
     for row in tx.all_of(attempts::Entity::find(), attempts::Column::OrderId, ids).await? {
         let attempt = rows::attempt(row)?;
         book.attempts.insert((attempt.order, attempt.number), attempt);
+    }
+    Ok(())
+}
+
+/// Units that the same requests have added before.
+async fn load_additions(tx: &Transaction<'_>, wanted: &Wanted<'_>, book: &mut Book) -> Result<(), Failure> {
+    if wanted.additions.is_empty() {
+        return Ok(());
+    }
+    // Letter by letter the condition of the index.
+    let lines = audit::Entity::find().filter(Expr::cust("what = 'stock_added'"));
+    for row in tx.all_of(lines, audit::Column::Id, wanted.additions.clone()).await? {
+        book.additions.insert(row.id, (row.sale, row.note.unwrap_or_default()));
     }
     Ok(())
 }

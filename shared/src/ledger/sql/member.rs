@@ -7,7 +7,7 @@ use crate::env::Timestamp;
 use crate::ledger::book::{Book, Moment};
 use crate::ledger::{
     Accept, Accepted, Applied, Change, Claimed, Control, Controlled, Created, Image, InboxEvent, LedgerError, Prepare,
-    RefundAsked, RefundNews, RefundRequest, SeenRefund, Unmatched,
+    RefundAsked, RefundNews, RefundRequest, SeenRefund, Unmatched, Word,
 };
 use crate::sale::Sale;
 
@@ -52,7 +52,10 @@ pub(super) struct Claim {
 
 /// A small write that nothing is decided about.
 pub(super) enum Mark {
-    EventHandled(String),
+    EventHandled {
+        id: String,
+        is: bool,
+    },
     OutboxDone(Uuid),
     Bookmark {
         name: String,
@@ -73,7 +76,7 @@ pub(super) enum Mark {
 pub(super) struct Steering {
     pub(super) sale: String,
     pub(super) control: Control,
-    pub(super) by: String,
+    pub(super) word: Word,
 }
 
 /// A stock that is about to be rebuilt.
@@ -145,8 +148,8 @@ impl Member {
                 ask.decide(answer);
             }
             Self::Control(ask) => {
-                let Steering { sale, control, by } = &ask.question;
-                let answer = book.control(at, sale, control, by);
+                let Steering { sale, control, word } = &ask.question;
+                let answer = book.control(at, sale, control, word);
                 ask.decide(answer);
             }
             Self::Events(_) | Self::Mark(_) | Self::Create(_) | Self::Epoch(_) => {}

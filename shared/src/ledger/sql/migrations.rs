@@ -12,6 +12,7 @@ const LEDGER: &str = include_str!("migrations/m0001_ledger.sql");
 const SWEEPS: &str = include_str!("migrations/m0002_sweeps.sql");
 const CHECKOUT: &str = include_str!("migrations/m0003_checkout.sql");
 const ACCESS: &str = include_str!("migrations/m0004_access.sql");
+const STEERING: &str = include_str!("migrations/m0005_steering.sql");
 const APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0001_append_only.sqlite.sql");
 const APPEND_ONLY_POSTGRES: &str = include_str!("migrations/m0001_append_only.postgres.sql");
 const ACCESS_APPEND_ONLY_SQLITE: &str = include_str!("migrations/m0004_append_only.sqlite.sql");
@@ -41,7 +42,7 @@ pub(super) struct Migrations;
 
 impl MigratorTrait for Migrations {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Ledger), Box::new(Sweeps), Box::new(Checkout), Box::new(Access)]
+        vec![Box::new(Ledger), Box::new(Sweeps), Box::new(Checkout), Box::new(Access), Box::new(Steering)]
     }
 }
 
@@ -139,6 +140,27 @@ impl MigrationTrait for Access {
         let db = manager.get_connection();
         db.execute_unprepared(&ACCESS.replace("{sequence}", sequence)).await?;
         db.execute_unprepared(append_only).await?;
+        Ok(())
+    }
+}
+
+struct Steering;
+
+impl MigrationName for Steering {
+    fn name(&self) -> &str {
+        "m0005_steering"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves this lifetime out, and the macro wants it alike")]
+#[async_trait::async_trait]
+impl MigrationTrait for Steering {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(STEERING).await?;
         Ok(())
     }
 }

@@ -130,6 +130,7 @@ pub(super) async fn left<C: Reads>(db: &C, what: Left, now: Timestamp, most: u32
         Left::Closing { since } => Condition::all()
             .add(orders::Column::State.eq(State::Closing.as_str()))
             .add(orders::Column::UpdatedAt.lt(since.0)),
+        Left::Review => Condition::all().add(orders::Column::State.eq(State::Review.as_str())),
     };
     let select = orders::Entity::find()
         .filter(filter)

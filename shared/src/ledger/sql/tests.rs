@@ -18,7 +18,7 @@ use super::{SqlLedger, open};
 use crate::env::{Env, Seeded, Timestamp};
 use crate::ledger::book::Terms;
 use crate::ledger::conformance::{self, World, demo};
-use crate::ledger::{Accept, Accepted, Claimed, Control, InboxEvent, Ledger};
+use crate::ledger::{Accept, Accepted, Claimed, Control, InboxEvent, Ledger, Word};
 use crate::order::{Attempt, Order};
 use crate::sale::{PricedItem, Sale};
 use crate::stripe::StoredRequest;
@@ -168,8 +168,8 @@ async fn a_control_and_an_event_whose_commit_went_unanswered_happen_once() {
     for fault in [Fault::LostAfter, Fault::LostBefore] {
         let capacity = ledger.sales().await.unwrap()[0].tiers[0].capacity;
         ledger.faults.0.lock().push(fault);
-        let add = Control::AddStock { tier: "std".into(), quantity: 5 };
-        ledger.control("demo", add, "ops").await.unwrap();
+        let add = Control::AddStock { tier: "std".into(), quantity: 5, request: env.uuid_v4() };
+        ledger.control("demo", add, &Word::of("ops")).await.unwrap();
         assert_eq!(ledger.sales().await.unwrap()[0].tiers[0].capacity, capacity + 5);
         ledger.faults.0.lock().push(fault);
         let event = InboxEvent { id: format!("evt_{fault:?}"), received_at: Timestamp(1), body: "{}".into() };
