@@ -8,5 +8,6 @@ mod fleet;
 mod operators;
 mod purchase;
 mod shopper;
+mod steering;
 mod trouble;
 mod wire;

@@ -58,7 +58,7 @@ async fn who_may_look_sees_the_shop_and_nobody_else_does() {
     let sale = &overview["sales"][0];
     let tier = json!({
         "id": "std", "name": "Standard", "amount": 2500, "currency": "usd", "capacity": 100, "free": 100, "held": 0,
-        "sold": 0, "blocked": 0,
+        "sold": 0, "blocked": 0, "max_per_customer": null,
     });
     assert_eq!((&sale["sale"], &sale["status"], &sale["tiers"]), (&SALE.into(), &"open".into(), &json!([tier])));
     assert_eq!((&sale["conservation"]["holds"], &sale["conservation"]["wrong"]), (&true.into(), &json!([])));

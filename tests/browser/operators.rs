@@ -1,8 +1,10 @@
 //! The operators' page: who gets in, what they see while a crowd buys, and what they may do about it.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use serde_json::json;
+use tests::harness::desk::Desk;
 use tests::harness::shop::Shop;
 
 use super::access::audit;
@@ -18,21 +20,21 @@ async fn shop(settings: &[(&str, &str)], capacity: u32) -> Shopper<Shop> {
 }
 
 /// Opens the page, and logs in.
-async fn enter(shopper: &Shopper<Shop>, name: &str) {
+pub(super) async fn enter<S: Deref<Target = Desk>>(shopper: &Shopper<S>, name: &str) {
     shopper.browser.open(&format!("{}/ops", shopper.address)).await;
     log_in_by_form(shopper, name, PASSWORD).await;
     shopper.browser.until_says("live", "Live").await;
     shopper.browser.by_testid(&format!("sale-{SALE}")).await;
 }
 
-async fn log_in_by_form(shopper: &Shopper<Shop>, name: &str, password: &str) {
+async fn log_in_by_form<S>(shopper: &Shopper<S>, name: &str, password: &str) {
     shopper.browser.fill("name", name).await;
     shopper.browser.fill("password", password).await;
     shopper.browser.click("log-in").await;
 }
 
 /// Keeps a picture of the page, for whoever wants to look.
-async fn picture(shopper: &Shopper<Shop>, name: &str) {
+pub(super) async fn picture<S>(shopper: &Shopper<S>, name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/shots");
     shopper.browser.screenshot(&folder.join(format!("{name}.png"))).await;
 }

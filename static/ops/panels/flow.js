@@ -13,14 +13,14 @@ const kept = 15 * 60_000;
 
 export function flowPanel() {
   const tiles = {
-    accepted: tile(words.accepted, words.a_second),
-    settled: tile(words.settled, words.a_second),
-    paid: tile(words.paid, words.a_second),
-    declined: tile(words.declined, words.a_second),
-    waiting: tile(words.waiting, words.orders),
-    ends: tile(words.ends),
-    soldOut: tile(words.sold_out),
-    sockets: tile(words.sockets),
+    accepted: tile("now-accepted", words.accepted, words.a_second),
+    settled: tile("now-settled", words.settled, words.a_second),
+    paid: tile("now-paid", words.paid, words.a_second),
+    declined: tile("now-declined", words.declined, words.a_second),
+    waiting: tile("now-waiting", words.waiting, words.orders),
+    ends: tile("now-ends", words.ends),
+    soldOut: tile("now-sold-out", words.sold_out),
+    sockets: tile("now-sockets", words.sockets),
   };
   const plots = [
     plot({ title: text.plots.orders, testid: "plot-orders", series: [

@@ -23,8 +23,8 @@ export function badge() {
 }
 
 /** A figure with what it is. */
-export function tile(label, unit = "") {
-  const [value, below] = [el("dd", { class: "figure" }), el("dd", { class: "soft small", text: unit })];
+export function tile(testid, label, unit = "") {
+  const [value, below] = [el("dd", { class: "figure", "data-testid": testid }), el("dd", { class: "soft small", text: unit })];
   const node = el("div", { class: "tile" }, el("dt", { text: label }), value, below);
   return {
     node,

@@ -17,6 +17,7 @@ use shared::env::{Env, Timestamp};
 use shared::ledger::{SaleCounters, SharedLedger};
 use shared::queue::Queue;
 use shared::sale::{Sale, Status};
+use shared::steer::SaleRow;
 use shared::stock::{Levels, SharedStock};
 use shared::telemetry::standing;
 use tokio::sync::Mutex;
@@ -301,22 +302,17 @@ fn status(shown: &Shown, at: Timestamp) -> Status {
 
 fn row(shown: &Shown, checks: &Checks, at: Timestamp) -> Value {
     let Shown { sale, levels, counters } = shown;
-    let tiers: Vec<Value> = sale
-        .tiers
-        .iter()
-        .map(|tier| {
-            let level = levels.as_ref().and_then(|levels| levels.tiers.iter().find(|level| level.id == tier.id));
-            json!({
-                "id": tier.id, "name": tier.name, "amount": tier.amount, "currency": sale.currency,
-                "capacity": tier.capacity, "free": level.map(|level| level.free), "held": level.map(|level| level.held),
-                "sold": level.map(|level| level.sold), "blocked": 0,
-            })
-        })
-        .collect();
-    let waiting = counters.map(|counters| counters.accepted.saturating_sub(counters.finished).max(0));
-    json!({
-        "sale": sale.slug, "name": sale.name, "status": status(shown, at), "opens_at": sale.opens_at.to_rfc3339(),
-        "closes_at": sale.closes_at.map(Timestamp::to_rfc3339), "epoch": sale.epoch, "tiers": tiers,
-        "waiting": waiting, "conservation": checks.told(&sale.slug, levels.as_ref(), at),
-    })
+    let known = levels.clone().unwrap_or_default();
+    let Ok(mut row) = serde_json::to_value(SaleRow::new(sale, &known, at)) else { return Value::Null };
+    if levels.is_none() {
+        row["status"] = json!(status(shown, at));
+        for tier in row["tiers"].as_array_mut().into_iter().flatten() {
+            for shelf in ["free", "held", "sold", "blocked"] {
+                tier[shelf] = Value::Null;
+            }
+        }
+    }
+    row["waiting"] = json!(counters.map(|counters| counters.accepted.saturating_sub(counters.finished).max(0)));
+    row["conservation"] = checks.told(&sale.slug, levels.as_ref(), at);
+    row
 }
