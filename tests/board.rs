@@ -1,6 +1,7 @@
 //! What operators see of a shop that sells: their socket, their page, and `stampede top`.
 
 mod live;
+mod top;
 
 use serde_json::Value;
 use tests::harness::client::Room;

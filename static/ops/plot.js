@@ -5,7 +5,6 @@ import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { el, setText } from "../dom.js";
 import { locale } from "../messages.js";
 import { figure } from "./format.js";
-import { text } from "./words.js";
 
 const height = 150;
 const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -15,8 +14,8 @@ const together = uPlot.sync("ops");
 
 const scheme = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
 
-/** A plot of some of a point's values. `series` are `{ key, label, fill }`. */
-export function plot({ title, series, testid }) {
+/** A plot of some of a point's values. `series` are `{ key, label, fill }`; `format` writes a value. */
+export function plot({ title, series, testid, format = figure }) {
   const values = series.map(() => el("span", { class: "figure" }));
   const legend = el("ul", { class: "legend", role: "list" },
     ...series.map(({ label }, at) => el("li", {}, mark(at), `${label} `, values[at])));
@@ -29,7 +28,7 @@ export function plot({ title, series, testid }) {
   function tell() {
     const under = chart?.cursor.idx;
     const at = under === null || under === undefined ? data[0].length - 1 : under;
-    series.forEach((_, line) => setText(values[line], figure(data[line + 1][at])));
+    series.forEach((_, line) => setText(values[line], format(data[line + 1][at])));
   }
 
   function build() {
@@ -104,5 +103,3 @@ const axisFigure = (value) => compact.format(value);
 function mark(at) {
   return el("span", { class: `mark mark-${at + 1}`, "aria-hidden": "true" });
 }
-
-export const emptyPlots = text.plots.empty;

@@ -104,7 +104,6 @@ export const text = {
     charge: "at Stripe",
     used: "sent",
     allowed: "allowed",
-    empty: "Nothing was seen yet.",
   },
 
   stripe: {
@@ -155,6 +154,7 @@ export const text = {
   processes: {
     title: "Processes",
     none: "No process has said a word.",
+    unknown: "The processes could not be read.",
     kinds: { web: "web", worker: "worker", shop: "whole shop" },
     states: { running: ["●", "Running"], draining: ["◐", "Draining"], stopping: ["■", "Stopping"] },
     silent: ["!", "Silent"],
@@ -181,6 +181,7 @@ export const text = {
   reviews: {
     title: "Reviews",
     none: "No order waits for a decision.",
+    unknown: "The reviews could not be read.",
     decide: { charge_again: "Charge again", look_again: "Ask Stripe", cancel: "Call off", refund: "Give back" },
     since: (clock) => `since ${clock}`,
   },

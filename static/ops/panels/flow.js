@@ -25,7 +25,7 @@ export function flowPanel() {
   const plots = [
     plot({ title: text.plots.orders, testid: "plot-orders", series: [
       { key: "accepted", label: text.plots.accepted }, { key: "paid", label: text.plots.paid }, { key: "declined", label: text.plots.declined }] }),
-    plot({ title: text.plots.waiting, testid: "plot-waiting", series: [{ key: "waiting", label: text.plots.queue, fill: true }] }),
+    plot({ title: text.plots.waiting, testid: "plot-waiting", format: count, series: [{ key: "waiting", label: text.plots.queue, fill: true }] }),
     plot({ title: text.plots.stripe, testid: "plot-stripe", series: [
       { key: "used", label: text.plots.used }, { key: "allowed", label: text.plots.allowed }] }),
     plot({ title: text.plots.times, testid: "plot-times", series: [

@@ -20,6 +20,7 @@ export function processesPanel({ can, ask }) {
     node,
     update(overview) {
       const processes = overview.processes ?? [];
+      setText(none, overview.processes ? words.none : words.unknown);
       show(none, processes.length === 0);
       eachChild(list, processes, (process) => process.name, make, (item, process) => update(item, process, overview.at));
       const recommended = overview.recommended_workers;

@@ -1,6 +1,6 @@
 // Orders that wait for a person's decision. They are asked for when their number changes.
 
-import { eachChild, el, show } from "../../dom.js";
+import { eachChild, el, setText, show } from "../../dom.js";
 import { locale } from "../../messages.js";
 import { formatMoney } from "../../money.js";
 import * as api from "../api.js";
@@ -46,6 +46,7 @@ export function reviewsPanel({ can, ask, look, now }) {
   return {
     node,
     update({ reviews }) {
+      setText(none, reviews === null ? words.unknown : words.none);
       if (reviews === known) return;
       known = reviews;
       if (reviews === 0) {

@@ -33,6 +33,8 @@ const FRESH: Duration = Duration::from_millis(800);
 const WITHIN: Duration = Duration::from_secs(2);
 /// Rates are those of about this time.
 const OVER: Duration = Duration::from_secs(5);
+/// A pace that was measured for a shorter time is none.
+const LONG_ENOUGH: Duration = Duration::from_secs(4);
 /// How far back the plots go.
 pub const HISTORY: Duration = Duration::from_secs(15 * 60);
 /// Points of the plots at most, whoever looks how often.
@@ -82,6 +84,13 @@ struct Counts {
     tally: Option<Tally>,
     /// Slots of the budget that were taken for charges.
     taken: u64,
+}
+
+impl Counts {
+    /// Orders that wait for their charge.
+    fn waiting(&self) -> Option<u64> {
+        self.accepted.zip(self.settled).map(|(accepted, settled)| accepted.saturating_sub(settled))
+    }
 }
 
 /// What was read of a sale.
@@ -253,8 +262,11 @@ fn forecast(
     to: &Counts,
     at: Timestamp,
 ) -> Forecast {
-    let waiting = to.accepted.zip(to.settled).map(|(accepted, settled)| accepted.saturating_sub(settled));
-    let measured = rate(from, to, |counts| counts.settled).filter(|rate| rate.0 > 0 && waiting.is_some_and(|n| n > 0));
+    let waiting = to.waiting();
+    // What was finished while nobody waited says nothing of how fast it could be; nor does the first moment of a crowd.
+    let all_the_time = from.filter(|from| from.waiting() > Some(0) && to.at.saturating_sub(from.at) >= LONG_ENOUGH);
+    let measured = rate(all_the_time, to, |counts| counts.settled);
+    let measured = measured.filter(|rate| rate.0 > 0 && waiting > Some(0));
     let allowed = standing.allowed(Endpoint::CreateIntent).map(Thousandths);
     let pace = match (measured, allowed) {
         (Some(measured), Some(allowed)) => Some(measured.min(allowed)),
@@ -316,3 +328,6 @@ fn row(shown: &Shown, checks: &Checks, at: Timestamp) -> Value {
     row["conservation"] = checks.told(&sale.slug, levels.as_ref(), at);
     row
 }
+
+#[cfg(test)]
+mod tests;
