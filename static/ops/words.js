@@ -225,6 +225,12 @@ export const text = {
       logged_in: "Logged in",
       logged_out: "Logged out",
       login_failed: "Could not log in",
+      operator_added: "Added operator",
+      operator_removed: "Removed operator",
+      role_changed: "Changed the role of",
+      password_changed: "Changed the password of",
+      key_added: "Made key",
+      key_revoked: "Revoked key",
     },
   },
 
