@@ -21,7 +21,7 @@ export class Unreachable extends Error {
   }
 }
 
-async function call(method, path, body) {
+export async function call(method, path, body) {
   let response;
   try {
     response = await fetch(path, {

@@ -15,10 +15,10 @@ use tests::harness::client::{Reply, exchange};
 use tests::harness::desk::{Desk, binary};
 use tokio::io::AsyncWriteExt as _;
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// Runs a command that reads a password from its standard input.
-async fn with_password(desk: &Desk, arguments: &[&str], password: &str) -> Output {
+pub(crate) async fn with_password(desk: &Desk, arguments: &[&str], password: &str) -> Output {
     let mut command = desk.command(&binary("STAMPEDE_BIN"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().expect("STAMPEDE_BIN starts");
@@ -31,19 +31,25 @@ async fn with_password(desk: &Desk, arguments: &[&str], password: &str) -> Outpu
 }
 
 /// What a command said, and how it ended.
-fn said(output: &Output) -> (Option<i32>, String) {
+pub(crate) fn said(output: &Output) -> (Option<i32>, String) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.code(), format!("{out}{err}"))
 }
 
 /// Adds an operator with [`PASSWORD`].
-async fn add(desk: &Desk, name: &str, role: &str) {
+pub(crate) async fn add(desk: &Desk, name: &str, role: &str) {
     let added = with_password(desk, &["operator", "add", name, "--role", role], PASSWORD).await;
     assert_eq!(said(&added).0, Some(0), "{}", said(&added).1);
 }
 
 /// Sends a request to a door.
-async fn ask(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+pub(crate) async fn ask(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Reply {
     let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -58,18 +64,18 @@ async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)
 }
 
 /// Logs in with [`PASSWORD`]; the cookie, as a browser sends it back.
-async fn log_in(base: &str, name: &str) -> String {
+pub(crate) async fn log_in(base: &str, name: &str) -> String {
     let reply = try_log_in(base, name, PASSWORD, &[]).await;
     assert_eq!(reply.status, 204, "{name}: {}", reply.text());
     cookie_of(&reply)
 }
 
-fn cookie_of(reply: &Reply) -> String {
+pub(crate) fn cookie_of(reply: &Reply) -> String {
     reply.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
 }
 
 /// Who a door takes the holder of this cookie for.
-async fn me(base: &str, cookie: &str) -> Reply {
+pub(crate) async fn me(base: &str, cookie: &str) -> Reply {
     ask(base, "GET", "/ops/api/me", &[("cookie", cookie)], "").await
 }
 
@@ -86,12 +92,12 @@ async fn is_nobody(base: &str, cookie: &str) {
 }
 
 /// Logs out, from a page of the shop's own.
-async fn log_out(base: &str, cookie: &str) -> Reply {
+pub(crate) async fn log_out(base: &str, cookie: &str) -> Reply {
     ask(base, "POST", "/ops/api/logout", &[("cookie", cookie), ("origin", base)], "").await
 }
 
 /// What the trail says: what, by whom, to whom; the oldest first.
-async fn trail(desk: &Desk) -> Vec<(String, String, Value)> {
+pub(crate) async fn trail(desk: &Desk) -> Vec<(String, String, Value)> {
     let log = desk.cli_json(&["operator", "log", "--most", "1000"]).await;
     let lines = log["log"].as_array().expect("a list").iter().rev();
     let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod bad_input;
 mod bench;
+mod board;
 mod browser;
 mod budget;
 mod chaos;

@@ -153,6 +153,9 @@ pub trait Access: Send + Sync + 'static {
     /// Whose session this is, if it is good; it stays so for another while.
     async fn session(&self, session: &Digest) -> Result<Option<Operator>, AccessError>;
 
+    /// The same, without a use of the session: it idles on. For a page that stays open while nobody may be there.
+    async fn who_has(&self, session: &Digest) -> Result<Option<Operator>, AccessError>;
+
     /// Ends a session; whose it was, if it was good.
     async fn log_out(&self, session: &Digest, address: IpAddr) -> Result<Option<Operator>, AccessError>;
 

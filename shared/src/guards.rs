@@ -190,6 +190,8 @@ guards! {
     SessionOfNow,
     /// Nobody does what they may not do.
     Permitted,
+    /// Who looks at the shop is asked again who they are.
+    LookerMay,
     /// A key cannot make operators and keys.
     KeyNeverManages,
     /// The last one who may manage operators stays.

@@ -7,7 +7,7 @@
 
 pub mod door;
 pub mod names;
-mod standing;
+pub mod standing;
 pub mod watch;
 
 use std::io::IsTerminal as _;

@@ -45,6 +45,7 @@ pub(crate) enum Admin {
     Reconcile { hours: u32 },
     Dismiss { payment_intent: String },
     Forecast(Asked),
+    Overview,
 }
 
 /// A sale, as it was typed.
@@ -121,12 +122,21 @@ impl Desk {
             Admin::Reconcile { hours } => self.reconcile(hours).await?,
             Admin::Dismiss { payment_intent } => self.dismiss(&payment_intent).await?,
             Admin::Forecast(asked) => self.forecast(asked).await?,
+            // It changes nothing that pages should know.
+            Admin::Overview => return self.overview().await,
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;
             shop.losers.doubt();
         }
         Ok(reply)
+    }
+
+    async fn overview(&self) -> anyhow::Result<Reply> {
+        let Some(shop) = &self.shop else {
+            return Ok(Reply::refused("no process sells at the moment: there is nothing to see".to_owned()));
+        };
+        Ok(Reply::made(String::new(), serde_json::to_value(&*shop.board.look().await)?))
     }
 
     async fn create(&self, new: NewSale) -> anyhow::Result<Reply> {

@@ -15,6 +15,7 @@ use crate::operators::{self, Keys, Operators};
 use crate::sandbox;
 use crate::simulate::Simulate;
 use crate::steering::{SteerSale, TypedJobs};
+use crate::top;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -36,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   stampede sale pause spring --reason 'the hall is dark'
   stampede jobs --dead
   stampede stock check spring
+  stampede top
   stampede forecast --sale spring
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
@@ -94,6 +96,8 @@ pub(crate) enum Typed {
         #[command(flatten)]
         output: Output,
     },
+    /// Shows the shop live: sales, orders, queues, Stripe's budget, processes
+    Top(top::Asked),
     /// Plays the whole flow in made-up worlds in which everything goes wrong, and exits with 1 if a promise is broken
     Simulate(Simulate),
 }
@@ -279,6 +283,8 @@ pub(crate) enum Command {
     Control(sandbox::Request),
     /// Worlds from seeds.
     Simulate(Simulate),
+    /// The shop, live.
+    Top(top::Asked),
     /// Migrations.
     Migrate,
     /// Something about operators or keys.
@@ -316,6 +322,7 @@ impl Cli {
             Typed::Operator(typed) => access(typed.asked()),
             Typed::Key(typed) => access(typed.asked()),
             Typed::Simulate(asked) => Command::Simulate(asked),
+            Typed::Top(asked) => Command::Top(asked),
             Typed::Migrate => Command::Migrate,
             Typed::Sale(Sale::Create(new)) => {
                 let output = new.output;

@@ -12,6 +12,7 @@ mod report;
 mod sandbox;
 mod simulate;
 mod steering;
+mod top;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Worker => worker::process::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),
         Command::Control(request) => sandbox::send(&settings, &request).await,
         Command::Simulate(asked) => Ok(simulate::run(&asked)),
+        Command::Top(asked) => top::run(&settings, asked).await,
         Command::Migrate => {
             embedded::migrate(&settings).await?;
             println!("The ledger is up to date.");

@@ -194,6 +194,12 @@ impl Reply {
         format!("{:#}\n", self.data)
     }
 
+    /// As data.
+    #[must_use]
+    pub(crate) fn data(&self) -> &Value {
+        &self.data
+    }
+
     /// Whether it was done, and all was well.
     #[must_use]
     pub(crate) fn is_good(&self) -> bool {

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, Capacity};
 use crate::announcements::Announcements;
+use crate::board::Board;
+use crate::board::composer::Sources;
 use crate::catalogue::Catalogue;
 use crate::gathered::{Orders, StockLevels};
 use crate::guard::Policy;
@@ -152,8 +154,10 @@ pub struct Inner {
     pub losers: Losers,
     /// Accepted orders of which the rooms were not told yet.
     pub announcements: Announcements,
-    /// Tells operators how it is.
+    /// Tells machines that watch how it is.
     pub watch: Watch,
+    /// Shows operators how it is.
+    pub board: Board,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
     pub going_down: CancellationToken,
     /// Sockets that are being talked to: a process that goes down lets them say goodbye.
@@ -178,6 +182,14 @@ impl App {
             stock_changed: Notify::new(),
             hub: Hub::new(),
             losers: Losers::new(parts.env.clone()),
+            board: Board::new(Sources {
+                env: parts.env.clone(),
+                ledger: parts.ledger.clone(),
+                stock: parts.stock.clone(),
+                queue: parts.queue.clone(),
+                budget: parts.budget.clone(),
+                counted: Some(parts.metrics.clone()),
+            }),
             progress: Progress::new(parts.env.clone(), parts.budget),
             pushing: Pushing::default(),
             policy: Policy::new(&parts.page, parts.public_url.as_deref()),

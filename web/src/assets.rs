@@ -60,6 +60,19 @@ pub async fn tickets(visitor: Visitor) -> Response {
     page("tickets.html", visitor.headers())
 }
 
+/// What the operators' page may load: nothing that is not ours.
+const OWN_ONLY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// `GET /ops`: the page of operators. It holds nothing that anybody may not see; what it shows, it asks for.
+pub async fn ops() -> Response {
+    let mut response = page("ops.html", HeaderMap::new());
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, OWN_ONLY);
+    response
+}
+
 /// `GET /static/{build}/{path}`: an embedded file.
 pub async fn file(Path((build, path)): Path<(String, String)>) -> Response {
     let Some(file) = Static::get(&path).filter(|_| !path.ends_with(".html")) else {

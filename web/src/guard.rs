@@ -117,7 +117,8 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         .record(elapsed.as_secs_f64());
     let headers = response.headers_mut();
     for (name, value) in &app.policy.headers {
-        headers.insert(name, value.clone());
+        // A page may be stricter than the shop.
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);

@@ -9,6 +9,7 @@ pub mod announcements;
 pub mod app;
 pub mod assets;
 pub mod authentication;
+pub mod board;
 pub mod catalogue;
 pub mod charges;
 pub mod checkout;
@@ -86,8 +87,11 @@ pub fn router(app: App) -> Router {
         .route("/", get(assets::index))
         .route("/sales/{sale}", get(assets::sale))
         .route("/tickets", get(assets::tickets))
+        .route("/ops", get(assets::ops))
         .route("/static/{build}/{*path}", get(assets::file))
         .route("/favicon.ico", get(assets::favicon));
+    // What the page of operators lives on; what it does stands among the calls, under `/ops/api`.
+    let steering = Router::new().route("/ops/live", get(board::live::open));
     let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
     let operators = Router::new()
         .route("/healthz", get(health::live))
@@ -98,6 +102,7 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .merge(stripe)
         .merge(rooms)
+        .merge(steering)
         .merge(operators)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)

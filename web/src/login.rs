@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use crate::app::App;
 use crate::connection::Client;
 use crate::input::Input;
-use crate::operator::{May, Nothing, OwnPage, Proof};
+use crate::operator::{self, May, Nothing, OwnPage, Proof};
 use crate::problem::Problem;
 
 /// Passwords that are verified at the same time.
@@ -152,12 +152,17 @@ pub async fn log_out(
 
 /// Who asks, and what they may do.
 pub async fn me(May { operator, .. }: May<Nothing>) -> (HeaderMap, Json<Value>) {
+    ([NO_STORE].into_iter().collect(), Json(described(&operator)))
+}
+
+/// Somebody, as they are told who they are.
+#[must_use]
+pub fn described(operator: &operator::Operator) -> Value {
     let (kind, role) = match operator.proof {
         Proof::Session(role) => ("operator", Some(role.as_str())),
         Proof::Key | Proof::ShopsKey => ("key", None),
     };
-    let body = json!({ "name": operator.name, "kind": kind, "role": role, "permissions": operator.permissions });
-    ([NO_STORE].into_iter().collect(), Json(body))
+    json!({ "name": operator.name, "kind": kind, "role": role, "permissions": operator.permissions })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use shared::access::session::LONGEST;
-use shared::access::{self, By, Digest, Permission, Permissions, Role, Token};
+use shared::access::{self, AccessError, By, Digest, Permission, Permissions, Role, Token};
 use shared::guards::Guard;
 
 use crate::app::App;
@@ -107,9 +107,33 @@ pub enum Proof {
     ShopsKey,
 }
 
+/// By what somebody who stays is asked again who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The session of a browser.
+    Session(Digest),
+    /// A machine's key.
+    Key(Digest),
+    /// The shop's own key, which is good for as long as the process runs.
+    ShopsKey,
+}
+
+/// Whether somebody who stays may do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Still {
+    /// As before.
+    Yes,
+    /// They are nobody now: logged out, too long idle, changed or removed; their key is revoked.
+    Nobody,
+    /// They are somebody, and may not do this any more.
+    NotAllowed,
+}
+
 /// Somebody who has proved to be who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
+    /// What they have proved it with.
+    pub credential: Credential,
     /// What they are called.
     pub name: String,
     /// How they are called in trails: `operator:ann`, `key:nightly`.
@@ -139,6 +163,7 @@ impl Operator {
         }
         let operator = app.access.session(&session).await?.ok_or_else(Problem::no_operator)?;
         Ok(Self {
+            credential: Credential::Session(session),
             by: access::by_operator(&operator.name),
             name: operator.name.to_string(),
             proof: Proof::Session(operator.role),
@@ -149,15 +174,37 @@ impl Operator {
     async fn of_key(app: &App, sent: &str) -> Result<Self, Problem> {
         if app.operator.is(sent) {
             let name = "operator".to_owned();
-            return Ok(Self { by: name.clone(), name, proof: Proof::ShopsKey, permissions: SHOPS_KEY });
+            let (credential, proof) = (Credential::ShopsKey, Proof::ShopsKey);
+            return Ok(Self { credential, by: name.clone(), name, proof, permissions: SHOPS_KEY });
         }
         let Some(digest) = Digest::of_key(sent) else { return Err(Problem::no_operator()) };
         let key = app.access.key(&digest).await?.ok_or_else(Problem::no_operator)?;
         Ok(Self {
+            credential: Credential::Key(digest),
             by: access::by_key(&key.name),
             name: key.name.to_string(),
             proof: Proof::Key,
             permissions: key.scopes.permissions(),
+        })
+    }
+
+    /// Asks again, for somebody whose request has not ended. `is_use` keeps their session from idling.
+    ///
+    /// # Errors
+    /// When the store cannot be reached: then nobody knows.
+    pub async fn still_may(&self, app: &App, permission: Permission, is_use: bool) -> Result<Still, AccessError> {
+        let permissions = match &self.credential {
+            Credential::ShopsKey => Some(self.permissions),
+            Credential::Key(digest) => app.access.key(digest).await?.map(|key| key.scopes.permissions()),
+            Credential::Session(session) if is_use => {
+                app.access.session(session).await?.map(|one| one.role.permissions())
+            }
+            Credential::Session(session) => app.access.who_has(session).await?.map(|one| one.role.permissions()),
+        };
+        Ok(match permissions {
+            None => Still::Nobody,
+            Some(now) if now.has(permission) => Still::Yes,
+            Some(_) => Still::NotAllowed,
         })
     }
 }

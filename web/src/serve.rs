@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::{listen, losers, progress, router, sales, snapshot};
+use crate::{board, listen, losers, progress, router, sales, snapshot};
 
 /// Stock messages of a sale leave at most this often.
 const STOCK_EVERY: Duration = Duration::from_millis(250);
@@ -46,6 +46,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
     tasks.spawn(end.clone().run_until_cancelled_owned(announce(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(COMPARE_EVERY, app.clone(), compare)));
     tasks.spawn(end.clone().run_until_cancelled_owned(every(watch::SUM_UP_EVERY, app.clone(), sum_up)));
+    tasks.spawn(end.clone().run_until_cancelled_owned(board::keep_looking(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(tell_stock(app.clone())));
     tasks.spawn(end.clone().run_until_cancelled_owned(look_what_is_gone(app.clone())));
     let going_down = app.going_down.clone();

@@ -23,18 +23,18 @@ const READ_BUFFER_BYTES: usize = 1024;
 /// Frames that are sent together go in one write, as far as this.
 const WRITE_BUFFER_BYTES: usize = 2 * 1024;
 /// Clients have nothing to say but "ping".
-const FRAME_BYTES_MAX: usize = 1024;
+pub(crate) const FRAME_BYTES_MAX: usize = 1024;
 /// Frames that a client may send in [`FRAMES_WINDOW`].
 const FRAMES_MAX: u32 = 30;
 const FRAMES_WINDOW: Duration = Duration::from_secs(10);
 /// The server pings a silent client this often, and gives up on one that was silent for three of these.
-const PING_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
 /// A client that does not take a frame in this time is gone.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that talked too much has this long to hear why it is closed.
 const LINGER: Duration = Duration::from_secs(1);
 /// RFC 6455, with the registry at IANA: "service restart".
-const CLOSE_SERVICE_RESTART: u16 = 1012;
+pub(crate) const CLOSE_SERVICE_RESTART: u16 = 1012;
 
 /// Opens a socket.
 pub async fn open(
@@ -93,11 +93,15 @@ async fn serve(app: App, customer: Uuid, mut connection: Connection, mut socket:
     let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
     let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Close(Some(close)))).await;
     if code == close_code::POLICY {
-        // A connection that is closed with bytes unread is reset, and the reset may overtake our reason. So what is
-        // still on its way is taken in, and forgotten, for a moment.
-        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        linger(&mut socket).await;
     }
+}
+
+/// A connection that is closed with bytes unread is reset, and the reset may overtake our reason. So what is still on its
+/// way is taken in, and forgotten, for a moment.
+pub(crate) async fn linger(socket: &mut WebSocket) {
+    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// Why a conversation ended.
@@ -122,7 +126,7 @@ async fn converse(
     if send_all(socket, snapshot).await.is_err() {
         return End::Gone;
     }
-    let mut talk = Talk { window: Instant::now(), frames: 0 };
+    let mut talk = Talk::begin();
     let mut heard = Instant::now();
     let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     loop {
@@ -162,7 +166,7 @@ async fn converse(
     }
 }
 
-async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
+pub(crate) async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
     match tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Text(frame))).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(()),
@@ -199,15 +203,19 @@ pub fn says_ping(text: &str) -> bool {
 }
 
 /// How much a client has said lately.
-struct Talk {
+pub(crate) struct Talk {
     window: Instant,
     frames: u32,
 }
 
 impl Talk {
-    fn allows(&mut self) -> bool {
+    pub(crate) fn begin() -> Self {
+        Self { window: Instant::now(), frames: 0 }
+    }
+
+    pub(crate) fn allows(&mut self) -> bool {
         if self.window.elapsed() > FRAMES_WINDOW {
-            *self = Self { window: Instant::now(), frames: 0 };
+            *self = Self::begin();
         }
         self.frames += 1;
         self.frames <= FRAMES_MAX

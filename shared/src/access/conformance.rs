@@ -39,6 +39,7 @@ pub fn stories() -> Vec<Story> {
         people::what_was_done_to_the_shop_stands_in_the_trail,
         people::the_trail_is_read_page_by_page_and_tells_what_came_of_a_deed,
         visits::a_session_ends_when_it_idles_and_at_its_longest,
+        visits::to_look_whose_a_session_is_does_not_make_it_last,
         visits::a_changed_password_or_role_or_a_removal_ends_every_session_at_once,
         visits::who_was_changed_while_logging_in_is_not_let_in,
         visits::a_login_replaces_the_session_that_it_came_with,

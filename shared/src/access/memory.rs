@@ -44,7 +44,7 @@ impl MemoryAccess {
 }
 
 impl Store {
-    fn holder(&mut self, session: &Digest, now: Timestamp) -> Option<Operator> {
+    fn holder(&mut self, session: &Digest, now: Timestamp, is_use: bool) -> Option<Operator> {
         let found = self.sessions.get_mut(session)?;
         let mut operators = self.operators.values();
         let (operator, _) = operators.find(|(operator, _)| operator.id == found.operator)?;
@@ -53,8 +53,8 @@ impl Store {
         }
         match standing(found.created_at, found.seen_at, now) {
             Standing::Over => return None,
-            Standing::Used => found.seen_at = now,
-            Standing::Good => {}
+            Standing::Used if is_use => found.seen_at = now,
+            Standing::Used | Standing::Good => {}
         }
         Some(operator.clone())
     }
@@ -149,12 +149,16 @@ impl Access for MemoryAccess {
     }
 
     async fn session(&self, session: &Digest) -> Result<Option<Operator>, AccessError> {
-        Ok(self.store.lock().holder(session, self.env.now()))
+        Ok(self.store.lock().holder(session, self.env.now(), true))
+    }
+
+    async fn who_has(&self, session: &Digest) -> Result<Option<Operator>, AccessError> {
+        Ok(self.store.lock().holder(session, self.env.now(), false))
     }
 
     async fn log_out(&self, session: &Digest, address: IpAddr) -> Result<Option<Operator>, AccessError> {
         let (mut store, now) = (self.store.lock(), self.env.now());
-        let operator = store.holder(session, now);
+        let operator = store.holder(session, now, true);
         store.sessions.remove(session);
         if let Some(operator) = &operator {
             store.tell(Line::logged_out(now, &By::operator(&operator.name, address)));

@@ -309,6 +309,11 @@ impl Access for SqlAccess {
         Ok(Some(operator))
     }
 
+    async fn who_has(&self, session: &Digest) -> Result<Option<Operator>, AccessError> {
+        let (turn, now) = (self.turn().await?, self.env.now());
+        Ok(turn.holder(session, now).await?.map(|(operator, _)| operator))
+    }
+
     async fn log_out(&self, session: &Digest, address: IpAddr) -> Result<Option<Operator>, AccessError> {
         let (turn, now) = (self.turn().await?, self.env.now());
         let Some((operator, _)) = turn.holder(session, now).await? else { return Ok(None) };

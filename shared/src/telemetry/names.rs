@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// Kind, name and meaning.
-pub const METRICS: [(Kind, &str, &str); 48] = [
+pub const METRICS: [(Kind, &str, &str); 50] = [
     (Counter, "http_limited_total", "Requests refused because their address sent too many (429)."),
     (Counter, "http_panics_total", "Requests whose handler panicked, which is a bug."),
     (Summary, "http_request_seconds", "Seconds from a request's head to its answer, by route and status."),
@@ -29,6 +29,8 @@ pub const METRICS: [(Kind, &str, &str); 48] = [
     (Summary, "ledger_group_size", "Writes that shared a transaction."),
     (Counter, "ledger_reruns_total", "Transactions of the ledger that were tried again, in parts or whole."),
     (Counter, "operator_logins_total", "Logins of operators, by result: good, bad, throttled, busy."),
+    (Counter, "operator_overviews_total", "Overviews written for operators who look at the page, each once for all."),
+    (Gauge, "operator_sockets", "Operators' pages that look at this process."),
     (Counter, "orders_accepted_total", "Orders accepted (202)."),
     (Counter, "orders_settled_total", "Changes of an order's state that were settled, by the new state."),
     (

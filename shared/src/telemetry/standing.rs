@@ -50,7 +50,8 @@ impl Standing {
     }
 }
 
-async fn read_queues(queue: &dyn Queue) -> Vec<(&'static str, Gauges)> {
+/// How long each queue is, as far as it can be read.
+pub async fn read_queues(queue: &dyn Queue) -> Vec<(&'static str, Gauges)> {
     let read = join_all(QUEUES.iter().map(|name| queue.gauges(name))).await;
     let known = QUEUES.into_iter().zip(read).filter_map(|(name, read)| match read {
         Ok(gauges) => Some((name, gauges)),
@@ -67,12 +68,15 @@ async fn read_sales(ledger: &dyn Ledger, stock: &dyn Stock) -> Vec<(String, Leve
         tracing::debug!(%error, "nobody knows which sales there are");
         Vec::new()
     });
-    let now = ledger.now();
-    let current = sales.into_iter().filter(|sale| !is_over(sale, now)).take(MOST_SALES);
-    let slugs: Vec<String> = current.map(|sale| sale.slug).collect();
+    let slugs: Vec<String> = current(sales, ledger.now()).map(|sale| sale.slug).collect();
     let read = join_all(slugs.iter().map(|slug| stock.levels(slug))).await;
     // A sale that the stock does not know is being rebuilt.
     slugs.into_iter().zip(read).filter_map(|(slug, read)| Some((slug, read.ok().flatten()?))).collect()
+}
+
+/// The sales that are told of.
+pub fn current(sales: Vec<Sale>, now: Timestamp) -> impl Iterator<Item = Sale> {
+    sales.into_iter().filter(move |sale| !is_over(sale, now)).take(MOST_SALES)
 }
 
 /// Whether all tiers of a sale have been closed for so long that nothing moves any more.
@@ -102,7 +106,9 @@ fn tell_sale(sale: &str, levels: &Levels) {
     gauge!("stock_conservation_broken", "sale" => sale.to_owned()).set(u8::from(broken));
 }
 
-fn adds_up(tier: &TierLevel) -> bool {
+/// Whether a tier's free, held and sold units are its capacity.
+#[must_use]
+pub fn adds_up(tier: &TierLevel) -> bool {
     [tier.free, tier.held, tier.sold].into_iter().map(u64::from).sum::<u64>() == u64::from(tier.capacity)
 }
 

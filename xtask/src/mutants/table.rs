@@ -353,6 +353,7 @@ pub const MUTANTS: &[Mutant] = &[
         NO,
         &["tests::access::permissions::each_role_refunds_only_if_the_table_says_so_and_the_story_says_who"],
     ),
+    of(&["LookerMay"], NO, &["tests::board::live::a_look_ends_with_its_session_and_says_so"]),
     of(&["KeyNeverManages"], NO, &["shared::access::permission::tests::a_key_never_manages_and_may_do_something"]),
     of(&["LastOwner"], NO, &["shared::access::change::tests::the_last_owner_stays_and_stays_owner"]),
     of(

@@ -26,6 +26,17 @@ pub(super) async fn a_session_ends_when_it_idles_and_at_its_longest(world: World
     assert_eq!(world.holder(&idle).await, None);
 }
 
+pub(super) async fn to_look_whose_a_session_is_does_not_make_it_last(world: World) {
+    world.add("ann", Role::Owner).await;
+    let session = world.log_in("ann").await;
+    let seen = async || world.access.who_has(&session).await.unwrap().map(|operator| operator.name);
+    world.clock.advance(IDLE - MINUTE);
+    assert_eq!(seen().await, Some(name("ann")));
+    world.clock.advance(MINUTE);
+    assert_eq!(seen().await, None, "nobody used it");
+    assert_eq!(world.holder(&session).await, None);
+}
+
 pub(super) async fn a_changed_password_or_role_or_a_removal_ends_every_session_at_once(world: World) {
     world.add("ann", Role::Owner).await;
     world.add("bob", Role::Operator).await;

@@ -1,0 +1,116 @@
+//! An operator at the page while a crowd buys: what they see, what they do about it, and the trail of it.
+
+use futures::future::join_all;
+use serde_json::Value;
+use shared::env::Env;
+use shared::jobs::Webhook;
+use shared::queue::redis::RedisQueue;
+use shared::queue::{NewJob, Queue as _, QueueOptions};
+use shared::redis_server::RedisServer;
+use tests::harness::browser::{Browser, PATIENCE};
+use tests::harness::crowd::{all_paid, gather, split};
+use tests::harness::fleet::{Fleet, Ledger};
+use tests::harness::redis::Redis;
+
+use super::operators::{enter, picture};
+use super::shopper::{SALE, Shopper};
+use crate::access::add;
+
+/// Customers who come at once.
+const CROWD: usize = 60;
+
+/// A web process and two workers, at a Stripe that allows fifteen charges a second; and an operator's browser.
+async fn shop() -> Shopper<Fleet> {
+    let settings = [("STRIPE_RATE_PER_SECOND", "15"), ("SANDBOX_LATENCY", "150ms")];
+    let fleet = Fleet::start_on(Ledger::Sqlite, Redis::start().await, 1, 2, &settings).await;
+    fleet.sale(SALE, 50, &[]).await;
+    add(&fleet, "olga", "operator").await;
+    let address = fleet.url(0);
+    Shopper { shop: fleet, browser: Browser::start().await, address }
+}
+
+/// Presses a button, gives a reason (and a number), and confirms.
+async fn act(shopper: &Shopper<Fleet>, button: &str, number: Option<u32>, reason: &str) {
+    let browser = &shopper.browser;
+    browser.click(button).await;
+    browser.by_testid("confirm").await;
+    if let Some(number) = number {
+        browser.fill("confirm-number", &number.to_string()).await;
+    }
+    browser.fill("confirm-reason", reason).await;
+    browser.click("confirm-go").await;
+    browser.until("the dialog to close", "!document.querySelector('dialog')").await;
+}
+
+/// Buys one ticket as somebody new.
+async fn buy(shopper: &Shopper<Fleet>, token: &str) -> (uuid::Uuid, u16, Value) {
+    let (order, (status, answer)) = shopper.shop.customer(0).await.buy(SALE, 1, token).await;
+    (order, status, answer)
+}
+
+/// A job that a worker gives up: nobody has ever heard of its event.
+async fn push_a_job_that_dies(fleet: &Fleet) {
+    let server = RedisServer::connect(&fleet.redis.url()).await.expect("the shop's Redis");
+    let queue = RedisQueue::new(server, Env::system(), QueueOptions::shared());
+    queue.push(vec![NewJob::of(&Webhook::of("evt_lost")).expect("a job")]).await.expect("the shop's queue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_steers_a_sale_that_a_crowd_storms_and_each_deed_is_in_the_trail() {
+    let shopper = shop().await;
+    let browser = &shopper.browser;
+    enter(&shopper, "olga").await;
+
+    let shoppers = gather(std::slice::from_ref(&shopper.address), CROWD).await;
+    let answers = join_all(shoppers.iter().map(|one| one.client.buy(SALE, 1, "pm_card_visa"))).await;
+    let (mut accepted, refused) = split(shoppers, answers);
+    assert_eq!((accepted.len(), refused.len()), (50, 10));
+    browser.until("the page to show the queue", "Number(find('[data-testid=now-waiting]').textContent) > 0").await;
+    browser.until("orders to come in", "Number(find('[data-testid=now-accepted]').textContent) > 0").await;
+    browser.until_says(&format!("status-{SALE}"), "Sold out").await;
+    picture(&shopper, "ops-stampede").await;
+    all_paid(&mut accepted).await;
+    browser.until_says(&format!("sold-{SALE}-std"), "50").await;
+    browser.until_says(&format!("check-{SALE}"), "Every unit has its place").await;
+
+    act(&shopper, &format!("pause-{SALE}"), None, "the hall is dark").await;
+    browser.until_says(&format!("status-{SALE}"), "Paused").await;
+    browser.until_says("status", "is paused").await;
+    act(&shopper, &format!("add-{SALE}-std"), Some(25), "the balcony opens").await;
+    browser.until_says(&format!("free-{SALE}-std"), "25").await;
+    let (_, status, refusal) = buy(&shopper, "pm_card_visa").await;
+    assert_eq!((status, &refusal["code"]), (409, &"paused".into()));
+    act(&shopper, &format!("resume-{SALE}"), None, "light again").await;
+    browser.until_says(&format!("status-{SALE}"), "Open").await;
+    let (_, status, answer) = buy(&shopper, "pm_card_visa").await;
+    assert_eq!(status, 202, "{answer}");
+    browser.until_says(&format!("sold-{SALE}-std"), "51").await;
+
+    push_a_job_that_dies(&shopper.shop).await;
+    browser.until_says("dead-jobs", "the inbox has no such event").await;
+    picture(&shopper, "ops-dead").await;
+    act(&shopper, "retry-evt_lost", None, "once more").await;
+    browser.until_says("dead-jobs", "the inbox has no such event").await;
+    act(&shopper, "discard-evt_lost", None, "nobody knows it").await;
+    browser.until("the job to be gone", "!find('[data-testid=dead-webhook-evt_lost]')").await;
+
+    let told = [
+        ("Paused", "the hall is dark"),
+        ("Added stock", "the balcony opens"),
+        ("Resumed", "light again"),
+        ("Retried", "once more"),
+        ("Discarded", "nobody knows it"),
+    ];
+    for (what, why) in told {
+        browser.until_says("trail-list", why).await;
+        let line = format!(
+            "[...document.querySelectorAll('[data-testid=trail-list] li')].some((line) => line.textContent.includes('{why}') \
+             && line.textContent.includes('{what}') && line.textContent.includes('operator:olga'))"
+        );
+        assert_eq!(browser.js(&line).await, true, "{what}: {why}");
+    }
+    picture(&shopper, "ops-trail").await;
+    shopper.nothing_went_wrong().await;
+    shopper.shop.check(SALE).await;
+    tokio::time::timeout(PATIENCE, shopper.shop.expect_single_charges(51)).await.expect("an answer");
+}
