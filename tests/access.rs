@@ -13,12 +13,14 @@ use hyper::Request;
 use serde_json::{Value, json};
 use tests::harness::client::{Reply, exchange};
 use tests::harness::desk::{Desk, binary};
+use tests::harness::kept;
 use tokio::io::AsyncWriteExt as _;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// Runs a command that reads a password from its standard input.
 pub(crate) async fn with_password(desk: &Desk, arguments: &[&str], password: &str) -> Output {
+    kept::secret(password);
     let mut command = desk.command(&binary("STAMPEDE_BIN"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().expect("STAMPEDE_BIN starts");
@@ -59,6 +61,7 @@ pub(crate) async fn ask(
 
 /// Tries to log in from a page of the shop's own, with these headers besides.
 async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)]) -> Reply {
+    kept::secret(password);
     let headers = [&[("content-type", "application/json"), ("origin", base)], more].concat();
     ask(base, "POST", "/ops/api/login", &headers, json!({"name": name, "password": password}).to_string()).await
 }
@@ -71,7 +74,9 @@ pub(crate) async fn log_in(base: &str, name: &str) -> String {
 }
 
 pub(crate) fn cookie_of(reply: &Reply) -> String {
-    reply.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
+    let cookie = reply.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    kept::secret(cookie.split_once('=').map_or(&*cookie, |(_, value)| value));
+    cookie
 }
 
 /// Who a door takes the holder of this cookie for.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod alerts;
 mod answers;
 mod bad_input;
 mod bench;
@@ -16,6 +17,7 @@ mod fleet;
 mod gates;
 mod house;
 mod ledger;
+mod logs;
 mod model;
 mod overload;
 mod postgres;
@@ -28,4 +30,5 @@ mod sdk;
 mod simulation;
 mod steering;
 mod stock;
+mod traces;
 mod webhooks;

@@ -41,7 +41,7 @@ fn seconds_now() -> i64 {
 }
 
 /// The header that goes with a body now.
-fn signed(secret: &str, body: &str) -> String {
+pub(crate) fn signed(secret: &str, body: &str) -> String {
     let now = seconds_now();
     format!("t={now},{}", signature(secret, now, body))
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use crate::budget::Limits;
 use crate::ledger::book::Terms;
+use crate::telemetry::traces::{Sampling, Traces};
 
 /// Name, default (empty: none) and meaning of every setting.
-pub const SETTINGS: [(&str, &str, &str); 29] = [
+pub const SETTINGS: [(&str, &str, &str); 33] = [
     ("BIND", "127.0.0.1:3000", "address and port of the shop"),
     (
         "PUBLIC_URL",
@@ -84,6 +85,14 @@ pub const SETTINGS: [(&str, &str, &str); 29] = [
     ("DEMO", "true", "make the sale `demo` when there is no sale yet (embedded only)"),
     ("LOG", "info,sea_orm_migration=warn", "tracing filter, as info,shared=debug"),
     ("LOG_FORMAT", "text", "text or json"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "where traces are sent (OTLP over HTTP), as http://127.0.0.1:4318; without it there are none",
+    ),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "", "what the collector wants to see with them, as api-key=…"),
+    ("OTEL_TRACES_SAMPLER", "parentbased_always_on", "which traces are kept, by OpenTelemetry's names"),
+    ("OTEL_TRACES_SAMPLER_ARG", "", "for parentbased_traceidratio and traceidratio: which share, as 0.01"),
 ];
 
 /// A value that must not be shown.
@@ -179,6 +188,8 @@ pub struct Settings {
     pub log: String,
     /// Logs as JSON lines.
     pub log_json: bool,
+    /// Where traces are sent; `None` is nowhere. What the collector wants to see with them is the exporter's to read.
+    pub traces: Option<Traces>,
 }
 
 /// Keys of a Stripe account.
@@ -314,6 +325,7 @@ impl Settings {
             demo: r.parsed("DEMO", "true or false").unwrap_or(false),
             log: r.text("LOG").unwrap_or_default(),
             log_json: r.text("LOG_FORMAT").as_deref() == Some("json"),
+            traces: read_traces(r),
             stripe,
         };
         settings.check(r);
@@ -389,6 +401,19 @@ impl Settings {
     }
 }
 
+fn read_traces(r: &mut Reader<'_>) -> Option<Traces> {
+    let name = "OTEL_TRACES_SAMPLER";
+    let sampler = r.text(name).unwrap_or_default();
+    let sampling = Sampling::read(&sampler, r.text("OTEL_TRACES_SAMPLER_ARG").as_deref());
+    if sampling.is_none() {
+        r.wrong.push(format!("{name} should be a sampler, and {name}_ARG a share from 0 to 1"));
+    }
+    let endpoint = r.text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    let http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+    r.check("OTEL_EXPORTER_OTLP_ENDPOINT", Some(&endpoint), http, "an http:// or https:// address");
+    Some(Traces { endpoint, sampling: sampling? })
+}
+
 fn read_keys(r: &mut Reader<'_>) -> Option<StripeKeys> {
     let (secret, publishable) = (r.text("STRIPE_SECRET_KEY"), r.text("STRIPE_PUBLISHABLE_KEY"));
     r.check(
@@ -448,6 +473,8 @@ mod tests {
             ("METRICS_BIND", "9464"),
             ("STRIPE_SECRET_KEY", "sk_test_x"),
             ("LOG_FORMAT", "xml"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
             ("TRUSTED_PROXIES", "10.0.0.1,proxy"),
         ]);
         let SettingsError(sentences) = wrong.unwrap_err();
@@ -460,6 +487,8 @@ mod tests {
             "METRICS_BIND",
             "STRIPE_PUBLISHABLE_KEY",
             "LOG_FORMAT",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
             "TRUSTED_PROXIES",
         ] {
             assert!(sentences.iter().any(|sentence| sentence.contains(name)), "{name} in {sentences:?}");

@@ -1,7 +1,8 @@
-//! Named points on the path of a purchase at which a test can have the process killed.
+//! Named points on the path of a purchase at which a test can have the process killed, or the handler panic.
 //!
 //! Compiled in only with the feature `crash-points`; otherwise a point is nothing at all. With it, the process kills
-//! itself with `SIGKILL` when it reaches the point that `STAMPEDE_CRASH_AT` names: no destructor, no flush.
+//! itself with `SIGKILL` when it reaches the point that `STAMPEDE_CRASH_AT` names: no destructor, no flush. At the one
+//! that `STAMPEDE_PANIC_AT` names it panics, as a bug would.
 
 /// Every point, in the order of a purchase and of its refund.
 pub const POINTS: [&str; 9] = [
@@ -17,13 +18,19 @@ pub const POINTS: [&str; 9] = [
 ];
 
 /// Dies here, if a test asked for it.
+///
+/// # Panics
+/// If a test asked for that.
 #[cfg(feature = "crash-points")]
 pub fn point(name: &'static str) {
-    static AT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    use std::sync::LazyLock;
+    static CRASH_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("STAMPEDE_CRASH_AT").ok());
+    static PANIC_AT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("STAMPEDE_PANIC_AT").ok());
     debug_assert!(POINTS.contains(&name), "an unknown crash point: {name}");
-    if AT.get_or_init(|| std::env::var("STAMPEDE_CRASH_AT").ok()).as_deref() == Some(name) {
+    if CRASH_AT.as_deref() == Some(name) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
+    assert!(PANIC_AT.as_deref() != Some(name), "a test asked for a panic at {name}");
 }
 
 /// Dies here, if a test asked for it; this build has no such points.

@@ -40,6 +40,11 @@ impl Job for CreateCharge {
         let Self::V1 { order, attempt } = self;
         format!("{order}:{attempt}")
     }
+
+    fn order(&self) -> Option<Uuid> {
+        let Self::V1 { order, .. } = self;
+        Some(*order)
+    }
 }
 
 /// Settle what came of an attempt.
@@ -64,6 +69,11 @@ impl Job for ProcessResponse {
     fn key(&self) -> String {
         let Self::V1 { order, attempt, .. } = self;
         format!("{order}:{attempt}")
+    }
+
+    fn order(&self) -> Option<Uuid> {
+        let Self::V1 { order, .. } = self;
+        Some(*order)
     }
 }
 
@@ -115,6 +125,11 @@ impl Job for Authentication {
             Cause::Silence => "silence",
         };
         format!("{order}:{attempt}:{cause}")
+    }
+
+    fn order(&self) -> Option<Uuid> {
+        let Self::V1 { order, .. } = self;
+        Some(*order)
     }
 }
 

@@ -40,7 +40,7 @@ pub fn runtime(name: &str) -> Result<Runtime, ExitCode> {
 }
 
 /// Runs a server under its settings until it ends or is told to; what the process exits with.
-pub fn serve<F, E>(name: &str, run: impl FnOnce(Settings, CancellationToken) -> F) -> ExitCode
+pub fn serve<F, E>(name: &'static str, run: impl FnOnce(Settings, CancellationToken) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
@@ -48,16 +48,20 @@ where
     let serve = || {
         let settings = settings(name)?;
         let runtime = runtime(name)?;
-        let started = crate::telemetry::start(&settings.log, settings.log_json);
+        let entered = runtime.enter();
+        let started = crate::telemetry::start(&settings, name);
+        drop(entered);
         let failed = |sentence: &dyn std::fmt::Display| {
             eprintln!("{name}: {sentence:#}");
             ExitCode::FAILURE
         };
         started.map_err(|sentence| failed(&sentence))?;
-        runtime.block_on(async {
+        let served = runtime.block_on(async {
             let told = until_told().map_err(|error| failed(&error))?;
             run(settings, told).await.map_err(|error| failed(&error))
-        })
+        });
+        crate::telemetry::traces::end();
+        served
     };
     serve().err().unwrap_or(ExitCode::SUCCESS)
 }

@@ -45,8 +45,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::env::Timestamp;
+use crate::telemetry::traces;
 
 /// A kind of job: what is pushed, fetched and decoded.
 ///
@@ -57,6 +59,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// What makes the job the same job: unique among the unfinished ones of its queue.
     fn key(&self) -> String;
+
+    /// The order that it is about, for the log.
+    fn order(&self) -> Option<Uuid> {
+        None
+    }
 }
 
 /// A job to be pushed.
@@ -71,12 +78,13 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// Encodes a job.
+    /// Encodes a job, with its place in the trace that it is pushed in, if there is one.
     ///
     /// # Errors
     /// [`QueueError::Encode`] for a type that JSON cannot hold, as a map with keys that are not text.
     pub fn of<J: Job>(job: &J) -> Result<Self, QueueError> {
-        let payload = serde_json::to_vec(job).map_err(|source| QueueError::Encode { queue: J::QUEUE, source })?;
+        let mut payload = serde_json::to_vec(job).map_err(|source| QueueError::Encode { queue: J::QUEUE, source })?;
+        traces::put_into(&mut payload);
         Ok(Self { queue: J::QUEUE, key: job.key(), payload })
     }
 }

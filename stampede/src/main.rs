@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         (Ok(settings), Ok(runtime)) => (settings, runtime),
         (Err(code), _) | (_, Err(code)) => return code,
     };
-    match runtime.block_on(run(command, settings)) {
+    let done = runtime.block_on(run(command, settings));
+    shared::telemetry::traces::end();
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("stampede: {error:#}");
@@ -46,9 +48,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
-    let serves = matches!(command, Command::All | Command::Sandbox | Command::Web | Command::Worker);
-    if serves {
-        shared::telemetry::start(&settings.log, settings.log_json).map_err(anyhow::Error::msg)?;
+    let serves = match command {
+        Command::All => Some("stampede"),
+        Command::Sandbox => Some("sandbox"),
+        Command::Web => Some("web"),
+        Command::Worker => Some("worker"),
+        _ => None,
+    };
+    if let Some(process) = serves {
+        shared::telemetry::start(&settings, process).map_err(anyhow::Error::msg)?;
     }
     match command {
         Command::All => embedded::run(settings, until_told()?).await.map(|()| ExitCode::SUCCESS),

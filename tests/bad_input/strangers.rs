@@ -59,8 +59,11 @@ async fn somebody_elses_order_is_not_there_and_its_id_is_a_bare_conflict() {
     assert_eq!(status, 202);
     owner.room(&[]).await.until(order, &["paid"]).await;
 
-    let (status, foreign) = thief.get(&format!("/api/orders/{order}")).await;
-    let (_, missing) = thief.get(&format!("/api/orders/{}", Uuid::new_v4())).await;
+    let (status, mut foreign) = thief.get(&format!("/api/orders/{order}")).await;
+    let (_, mut missing) = thief.get(&format!("/api/orders/{}", Uuid::new_v4())).await;
+    for refusal in [&mut foreign, &mut missing] {
+        assert!(refusal.as_object_mut().unwrap().remove("request_id").is_some(), "each has one of its own");
+    }
     assert_eq!((status, &foreign), (404, &missing), "it cannot be told from one that does not exist");
     assert_eq!(thief.get("/api/orders").await.1["orders"], json!([]));
 
@@ -76,7 +79,7 @@ async fn somebody_elses_order_is_not_there_and_its_id_is_a_bare_conflict() {
         assert_eq!((status, &conflict["code"]), (409, &"order_conflict".into()), "{conflict}");
         let mut words: Vec<&str> = conflict.as_object().unwrap().keys().map(String::as_str).collect();
         words.sort_unstable();
-        assert_eq!(words, ["code", "detail", "status", "title", "type"], "bare");
+        assert_eq!(words, ["code", "detail", "request_id", "status", "title", "type"], "bare");
     }
     assert_eq!(owner.order(order).await["state"], "paid");
     shop.expect_single_charges(1).await;

@@ -18,9 +18,13 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
+use super::kept;
+
 static HTTP: LazyLock<Http<HttpConnector, Full<Bytes>>> =
     LazyLock::new(|| Http::builder(TokioExecutor::new()).build_http());
 
+/// The name that every customer gives.
+const NAME: &str = "A. Shopper";
 /// How long a message may take to come.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -139,7 +143,12 @@ impl Client {
             return Err(format!("{status} {session}"));
         }
         let text = |name: &str| session[name].as_str().expect("a session").to_owned();
-        Ok(Self { id: text("customer").parse().expect("a UUID"), token: text("token"), base: base.to_owned() })
+        let client =
+            Self { id: text("customer").parse().expect("a UUID"), token: text("token"), base: base.to_owned() };
+        kept::secret(&client.token);
+        kept::secret(&client.email());
+        kept::secret(NAME);
+        Ok(client)
     }
 
     /// The same customer at another address of the shop.
@@ -185,14 +194,14 @@ impl Client {
     pub fn purchase_of(&self, order: Uuid, sale: &str, items: &[(&str, u32)], token: &str) -> Value {
         json!({
             "order": order, "token": token, "sale": sale, "items": basket(items),
-            "email": self.email(), "name": "A. Shopper",
+            "email": self.email(), "name": NAME,
         })
     }
 
     /// The body of a purchase of what is held.
     #[must_use]
     pub fn payment(&self, order: Uuid, hold: Uuid, token: &str) -> Value {
-        json!({ "order": order, "token": token, "hold": hold, "email": self.email(), "name": "A. Shopper" })
+        json!({ "order": order, "token": token, "hold": hold, "email": self.email(), "name": NAME })
     }
 
     /// Holds units of the tier `std`; the hold's id and what was answered.

@@ -11,8 +11,12 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::client::{Reply, exchange, get, post};
+use super::kept;
 use super::ports::free_port;
 use super::process::READY_WITHIN;
+
+/// Unless a test says otherwise, our own crates say all that they can: it is looked through for secrets.
+const LOG: &str = "info,shared=debug,web=debug,worker=debug,stampede=debug,sandbox=debug";
 
 /// The settings of a shop, and a folder for what it keeps.
 pub struct Desk {
@@ -31,6 +35,7 @@ pub fn binary(variable: &str) -> String {
 pub async fn counter_at(url: &str, name: &str) -> u64 {
     let request = Request::get(format!("{url}/metrics")).body(Full::default()).expect("a request");
     let text = exchange(request).await.expect("the shop").text();
+    kept::latest(&format!("metrics-{}", url.rsplit(':').next().unwrap_or_default()), &text);
     let of_it = text
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' ')));
@@ -41,14 +46,16 @@ impl Desk {
     /// A folder, and a sandbox at latency 0 to come.
     #[must_use]
     pub fn new(settings: &[(&str, &str)]) -> Self {
-        let mut all = vec![("SANDBOX_LATENCY".to_owned(), "0".to_owned())];
+        let mut all = vec![("SANDBOX_LATENCY".to_owned(), "0".to_owned()), ("LOG".to_owned(), LOG.to_owned())];
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        settings.iter().for_each(|(name, value)| kept::setting(name, value));
         let data = tempfile::Builder::new().prefix("stampede-test-").tempdir().expect("a temporary directory");
         Self { data, sandbox_port: free_port(), settings: all }
     }
 
     /// Changes a setting of whatever is started from now on.
     pub fn set(&mut self, name: &str, value: &str) {
+        kept::setting(name, value);
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
@@ -79,7 +86,11 @@ impl Desk {
     pub async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(&binary("STAMPEDE_BIN"));
         let ended = tokio::time::timeout(READY_WITHIN, command.args(arguments).kill_on_drop(true).output()).await;
-        ended.unwrap_or_else(|_| panic!("stampede {arguments:?} did not end")).expect("STAMPEDE_BIN starts")
+        let output = ended.unwrap_or_else(|_| panic!("stampede {arguments:?} did not end"));
+        let output = output.expect("STAMPEDE_BIN starts");
+        // What it prints may be a secret that was asked for; what it complains of may not.
+        kept::text("command", &String::from_utf8_lossy(&output.stderr));
+        output
     }
 
     /// Runs a sub-command that must succeed, with `--json`; what it prints.
@@ -87,7 +98,13 @@ impl Desk {
         let output = self.cli(&[arguments, &["--json"]].concat()).await;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "stampede {arguments:?}: {}\n{out}{err}", output.status);
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+        let reply: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+        for name in ["password", "key"] {
+            if let Some(secret) = reply[name].as_str() {
+                kept::secret(secret);
+            }
+        }
+        reply
     }
 
     /// Makes a sale with one tier `std` at 25.00 USD.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use super::client::get;
+use super::kept;
 
 /// How long a process may take to answer that it is ready, or to end when it should.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ pub struct Process {
 impl Process {
     /// Starts it, with everything that it says in this file.
     pub fn launch(mut command: Command, log: &Path) -> Self {
-        let file = std::fs::File::options().create(true).append(true).open(log).expect("a log file");
+        let file = kept::log(log);
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a log file")).stderr(file).kill_on_drop(true);
         Self { child: command.spawn().expect("the binary starts"), log: log.to_owned() }
     }

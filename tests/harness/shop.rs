@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::client::Client;
 use super::desk::{Desk, binary, counter_at};
+use super::kept;
 use super::ports::free_port;
 use super::process::{Process, READY_WITHIN};
 
@@ -29,11 +30,14 @@ pub async fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
 pub async fn run_binary(variable: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(binary(variable));
+    settings.iter().for_each(|(name, value)| kept::setting(name, value));
     command.env_clear().env("DATA_DIR", folder.path()).envs(settings.iter().copied());
     command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(READY_WITHIN, command.output()).await;
     let ended = ended.unwrap_or_else(|_| panic!("{variable} {arguments:?} {settings:?} did not end"));
-    ended.expect("the binary starts")
+    let output = ended.expect("the binary starts");
+    kept::text("command", &String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 impl Shop {

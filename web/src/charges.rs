@@ -112,6 +112,7 @@ pub(crate) async fn accept(
     client: Client,
 ) -> Result<Order, Problem> {
     let claim = check(purchase)?;
+    tracing::Span::current().record("order", tracing::field::display(purchase.order));
     if matches!(claim, Claim::InThisCall { .. }) {
         app.limits.new_hold(client, customer).await?;
     }

@@ -8,10 +8,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 use url::Url;
 
 use crate::app::{App, Page};
 use crate::problem::Problem;
+use crate::request_id::{self, RequestId};
 
 /// Security headers and cross-site rules.
 pub struct Policy {
@@ -102,15 +104,17 @@ pub fn access_token(parts: &Parts) -> Option<String> {
 
 /// The middleware. Only the path is logged: a query may hold a token.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = app.env.uuid_v7();
+    let id = RequestId::of(request.headers(), &app.env);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", %id, %method, route);
+    let span = tracing::info_span!("request", %id, %method, route, order = Empty);
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
-    if is_a_bare_refusal(&response) {
-        response = Problem::of_status(response.status()).into_response();
-    }
+    let answering = async {
+        let response = next.run(request).await;
+        let bare = is_a_bare_refusal(&response);
+        if bare { Problem::of_status(response.status()).into_response() } else { response }
+    };
+    let mut response = id.clone().within(answering).instrument(span.clone()).await;
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     span.in_scope(|| tracing::debug!(status, elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(0), "answered"));
     metrics::histogram!("http_request_seconds", "route" => route, "status" => status.to_string())
@@ -120,8 +124,8 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         // A page may be stricter than the shop.
         headers.entry(name).or_insert_with(|| value.clone());
     }
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+    if let Some(id) = id.header() {
+        headers.insert(request_id::HEADER, id);
     }
     response
 }

@@ -33,6 +33,7 @@ pub mod process;
 pub mod progress;
 pub mod pushing;
 pub mod refunds;
+pub mod request_id;
 pub mod sales;
 pub mod serve;
 pub mod session;
@@ -106,8 +107,9 @@ pub fn router(app: App) -> Router {
         .merge(operators)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        // Within the guard: who is told of a panic is told the request's id, and its log line has it.
         .layer(CatchPanicLayer::custom(problem::after_panic))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
 

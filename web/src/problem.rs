@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::request_id::RequestId;
+
 /// A refusal or a failure, as a client hears it; one word large, since most results are good ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -27,6 +29,9 @@ struct Body {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in_ms: Option<u64>,
+    /// The request's, as its answer's header and the log have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 impl Problem {
@@ -40,6 +45,7 @@ impl Problem {
             tier: None,
             field: None,
             retry_in_ms: None,
+            request_id: None,
         }))
     }
 
@@ -225,7 +231,8 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        self.0.request_id = RequestId::current().map(|id| id.to_string());
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry = self.0.retry_in_ms.map(|ms| HeaderValue::from(ms.div_ceil(1_000).max(1)));
         let mut response = (status, Json(self)).into_response();

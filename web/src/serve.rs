@@ -9,6 +9,7 @@ use shared::order::Order;
 use shared::rooms::{Envelope, Received};
 use shared::steer::NEWS;
 use shared::stock::{Levels, keeper};
+use shared::telemetry::traces::Marks;
 use shared::telemetry::watch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -84,10 +85,15 @@ async fn every<F: Future<Output = ()> + Send>(period: Duration, app: App, act: i
 ///
 /// Public, as the next two, for whoever runs the tasks of a process one by one.
 pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscription>) {
+    let mut marks = Marks::default();
     while let Some(received) = subscription.next().await {
         match received {
             Received::Message(envelope) if envelope.room == NEWS => app.sales_changed.notify_one(),
-            Received::Message(envelope) => app.hub.deliver(&envelope),
+            Received::Message(envelope) => {
+                if let Some(push) = marks.span_of(&envelope) {
+                    push.in_scope(|| app.hub.deliver(&envelope));
+                }
+            }
             Received::Interrupted => {
                 metrics::counter!("rooms_interrupted_total").increment(1);
                 if Guard::GapHeeded.is_on() {

@@ -7,6 +7,7 @@ use shared::message::Message;
 use shared::order::Order;
 use shared::rooms::Envelope;
 use shared::stock::Settlement;
+use shared::telemetry::traces;
 use uuid::Uuid;
 
 use crate::Context;
@@ -65,5 +66,6 @@ async fn publish_before(ctx: &Context, order: Uuid) -> Result<(), String> {
 
 async fn publish(ctx: &Context, order: &Order) -> Result<(), String> {
     let frame = Message::order(order, ctx.ledger.now(), None).to_json().into();
-    ctx.rooms.publish(vec![Envelope { room: order.customer, frame }]).await.map_err(|error| error.to_string())
+    let envelopes = traces::announced(Envelope { room: order.customer, frame });
+    ctx.rooms.publish(envelopes).await.map_err(|error| error.to_string())
 }

@@ -36,6 +36,8 @@ struct Cli {
 enum Task {
     /// Install what the tests need, check form and dependencies, build, and run every test.
     Test(TestArgs),
+    /// Look once more for secrets in what the processes of the last run of tests wrote.
+    Secrets,
     /// Check form only: rustfmt, clippy and rustdoc, warnings denied.
     Check,
     /// Walk through the worlds of the model checker in a release build, and print how large they are.
@@ -81,6 +83,9 @@ fn main() -> ExitCode {
     let mut steps = Steps::begin();
     let outcome = match Cli::parse().command {
         Task::Check => check(&mut steps, true).map(|()| "form".to_owned()),
+        Task::Secrets => {
+            steps.step("secrets", || suite::search_for_secrets(&suite::kept(), false)).map(|()| "no secret".into())
+        }
         Task::Model(passed) => release(&mut steps, "model", &passed),
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
@@ -132,6 +137,7 @@ fn test(steps: &mut Steps, args: &TestArgs) -> Result<String> {
     let cluster = steps.step("PostgreSQL", cluster::Cluster::start)?;
     let environment = suite::Environment::new(&cluster, packages)?;
     let ran = steps.step("tests", || environment.run(&args.filters))?;
+    steps.step("secrets", || suite::search_for_secrets(&suite::kept(), args.filters.is_empty()))?;
     if args.filters.is_empty() {
         steps.step("mutants", || hunt::Hunt::begin(&environment, true)?.quick())?;
     }

@@ -11,10 +11,16 @@ use anyhow::{Context as _, Result, bail};
 
 use xtask::cluster::Cluster;
 use xtask::program::quietly;
+use xtask::secrets;
 
 use crate::EVERYTHING;
 use crate::packages::Packages;
 use crate::steps::{cargo, root, run, target};
+
+/// Names the folder in which tests keep what their processes wrote, and what Prometheus and traces were told.
+const KEPT: &str = "STAMPEDE_TEST_KEPT";
+/// Levels have to be low for a search to mean something; a whole run writes far more lines than these at level DEBUG.
+const DEBUG_LINES: usize = 1_000;
 
 /// The environment variables of the tests.
 pub(crate) struct Environment(Vec<(&'static str, PathBuf)>);
@@ -24,6 +30,7 @@ impl Environment {
     pub(crate) fn new(cluster: &Cluster, packages: Packages) -> Result<Self> {
         let mut variables = binaries(&target().join("debug"))?;
         variables.push(("STAMPEDE_TEST_POSTGRES", PathBuf::from(cluster.url())));
+        variables.push((KEPT, fresh_folder(kept())?));
         variables.extend(packages.python.map(|python| ("STAMPEDE_TEST_PYTHON", python)));
         Ok(Self(variables))
     }
@@ -70,6 +77,36 @@ impl Environment {
         }
         Ok(ran)
     }
+}
+
+/// Where tests keep what their processes wrote.
+pub(crate) fn kept() -> PathBuf {
+    target().join("kept")
+}
+
+/// Looks for secrets in what the tests have kept; after a whole run there must be much of it.
+pub(crate) fn search_for_secrets(folder: &Path, whole: bool) -> Result<()> {
+    let secrets::Search { files, bytes, debug_lines, findings } = secrets::search(folder)?;
+    eprintln!("{files} files, {} MiB, {debug_lines} lines of level DEBUG", bytes >> 20);
+    if whole && debug_lines < DEBUG_LINES {
+        bail!("only {debug_lines} lines of level DEBUG were looked through: what does that prove?");
+    }
+    for finding in findings.iter().take(50) {
+        eprintln!("{finding}");
+    }
+    if !findings.is_empty() {
+        bail!("{} lines in {} hold secrets", findings.len(), folder.display());
+    }
+    Ok(())
+}
+
+/// An empty folder at this place.
+fn fresh_folder(folder: PathBuf) -> Result<PathBuf> {
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// The variables that name the binaries of a folder.

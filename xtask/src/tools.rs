@@ -1,4 +1,4 @@
-//! What the tests need from the system: a browser, PostgreSQL, Redis, Node and Python.
+//! What the tests need from the system: a browser, PostgreSQL, Redis, Prometheus, Node and Python.
 //!
 //! On Debian and Ubuntu the missing ones are installed, on a machine that has never run `apt-get update` too. Elsewhere
 //! a sentence names them.
@@ -20,7 +20,7 @@ struct Tool {
     present: fn() -> bool,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         name: "Chromium or Chrome",
         debian: &["chromium"],
@@ -35,6 +35,11 @@ const TOOLS: [Tool; 7] = [
         present: || postgres_program("initdb").is_some() && postgres_program("postgres").is_some(),
     },
     Tool { name: "redis-server", debian: &["redis-server"], present: || on_path("redis-server") },
+    Tool {
+        name: "Prometheus, with promtool",
+        debian: &["prometheus"],
+        present: || on_path("prometheus") && on_path("promtool"),
+    },
     Tool { name: "Node", debian: &["nodejs"], present: || answers("node") },
     Tool { name: "npm", debian: &["npm"], present: || answers("npm") },
     Tool { name: "Python with venv and pip", debian: &["python3", "python3-venv"], present: python_makes_environments },

@@ -30,6 +30,7 @@ use super::middleware::{Finishing, Ticket};
 use super::worker::{JobInfo, WorkerOptions};
 use super::{Delivery, Job, Lease, Queue, QueueError};
 use crate::env::Env;
+use crate::telemetry::traces;
 
 /// Most jobs in one fetch.
 const FETCH_BATCH: usize = 256;
@@ -291,11 +292,11 @@ impl<J: Job> Fetcher<J> {
 
     fn deliver(&self, delivery: Delivery, slot: OwnedSemaphorePermit) {
         let admitted = delivery.admit::<J>(self.options.max_deliveries);
-        let info = JobInfo::of(&delivery);
+        let (info, origin) = (JobInfo::of(&delivery), traces::origin_of(&delivery.payload));
         let hand = self.hands.take(delivery.lease, delivery.key, slot);
         // Sending fails only when the worker is gone; then the lease lapses.
         match admitted {
-            Ok(job) => drop(self.fetched.send(Ticket { job, info, hand: Some(hand) })),
+            Ok(job) => drop(self.fetched.send(Ticket { job, info, origin, hand: Some(hand) })),
             Err(end) => drop(self.ends.send(Ended { hand, end })),
         }
     }

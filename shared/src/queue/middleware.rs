@@ -14,11 +14,14 @@ use super::hands::{Ended, InHand};
 use super::worker::{JobInfo, WorkerOptions};
 use super::{Finish, Job, metering};
 use crate::env::Env;
+use crate::telemetry::traces::Origin;
 
 /// A job on its way from the fetcher to the handler.
 pub(super) struct Ticket<J> {
     pub(super) job: J,
     pub(super) info: JobInfo,
+    /// Where it was pushed, if that is in a trace.
+    pub(super) origin: Option<Origin>,
     /// Taken by the layer; the handler itself cannot finish its job.
     pub(super) hand: Option<InHand>,
 }

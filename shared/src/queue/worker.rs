@@ -24,6 +24,7 @@ use super::backend::QueueBackend;
 use super::middleware::Ticket;
 use super::{Delivery, Finish, Job, Queue};
 use crate::env::{Env, Timestamp};
+use crate::telemetry::traces;
 
 /// How long a handler may take, unless something else is said.
 pub const JOB_TIMEOUT: Duration = Duration::from_secs(20);
@@ -163,8 +164,10 @@ where
     }
 
     fn call(&mut self, task: Task<Ticket<J>>) -> Self::Future {
-        let Ticket { job, info, .. } = task.args;
-        let span = tracing::info_span!("job", queue = J::QUEUE, key = job.key(), deliveries = info.deliveries);
+        let Ticket { job, info, origin, .. } = task.args;
+        let (order, deliveries) = (job.order().map(tracing::field::display), info.deliveries);
+        let span = tracing::info_span!("job", queue = J::QUEUE, key = job.key(), order, deliveries);
+        traces::continue_job(&span, origin.as_ref(), J::QUEUE, info.pushed_at);
         let (ctx, handle) = (self.ctx.clone(), self.handle.clone());
         Box::pin(async move { Ok(handle(ctx, job, info).await) }.instrument(span))
     }

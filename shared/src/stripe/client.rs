@@ -11,6 +11,7 @@ use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_core::payment_intent::{CancelPaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::http::{Call, ClientError, NoReply, Reply, Transport};
@@ -19,6 +20,7 @@ use super::session;
 use super::{API_VERSION, Answer, Found, NewRefund, Refunded, Refunds, Refusal, StoredRequest, Stripe, answer};
 use crate::budget::{Endpoint, SharedBudget};
 use crate::env::{Env, Timestamp};
+use crate::telemetry::traces;
 
 /// How long a request that nobody waits for waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
@@ -95,13 +97,16 @@ impl HttpStripe {
         read: impl FnOnce(&Result<Reply, NoReply>) -> (T, Outcome) + Send,
     ) -> T {
         let started = self.env.monotonic();
-        let heard = self.transport.call(call).await;
+        let span = traces::stripe(operation);
+        let heard = self.transport.call(call).instrument(span.clone()).await;
         let elapsed = self.env.monotonic().saturating_sub(started);
         let (result, outcome) = read(&heard);
         let request_id = heard.as_ref().ok().and_then(|reply| reply.request_id.as_deref());
         let status = heard.as_ref().ok().map(|reply| reply.status);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let reason = outcome.reason.as_deref();
+        span.record("outcome", outcome.name);
+        span.record("status", status);
         match outcome.name {
             "unknown" | "refused" => {
                 tracing::warn!(
