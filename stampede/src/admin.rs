@@ -19,6 +19,7 @@ use worker::sweep::payments::{Comparison, MOST_RAISED};
 
 use crate::forecast::{Asked, Pace};
 use crate::report::Reply;
+use crate::workers::{self, Workers};
 
 /// How long stock and ledger may take to agree while purchases are under way.
 const AGREE_WITHIN: Duration = Duration::from_secs(3);
@@ -43,6 +44,7 @@ pub(crate) enum Admin {
     Reconcile { hours: u32 },
     Dismiss { payment_intent: String },
     Forecast(Asked),
+    Worker(workers::Asked),
 }
 
 /// A sale, as it was typed.
@@ -94,6 +96,8 @@ pub(crate) struct Desk {
     pub worker: Option<worker::Context>,
     /// What the settings say of Stripe's budget, and of a worker's charges under way.
     pub pace: Pace,
+    /// The books of all processes; `None` when none runs.
+    pub workers: Option<Workers>,
 }
 
 impl Desk {
@@ -119,6 +123,7 @@ impl Desk {
             Admin::Reconcile { hours } => self.reconcile(hours).await?,
             Admin::Dismiss { payment_intent } => self.dismiss(&payment_intent).await?,
             Admin::Forecast(asked) => self.forecast(asked).await?,
+            Admin::Worker(asked) => self.workers(asked).await?,
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use shared::access::sql::SqlAccess;
 use shared::backing::Backing;
 use shared::config::Settings;
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
+use shared::fleet::Outlook;
 use shared::ledger::sql::SqlLedger;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -21,6 +23,7 @@ use worker::process::Services;
 use crate::admin::{Admin, Desk};
 use crate::forecast::Pace;
 use crate::report::Reply;
+use crate::workers::Workers;
 
 /// The longest command that is read, in bytes.
 const LINE_BYTES_MAX: u64 = 256 * 1024;
@@ -116,6 +119,8 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     };
     // A command that asks nothing of Stripe needs no provider that makes sense.
     let worker = worker::process::context(&env, services, &settings.provider()).ok();
+    let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
+    let outlook = Outlook { fleet: backing.fleet.clone(), budget: backing.budget.clone() };
     let desk = Desk {
         env,
         ledger: backing.ledger.clone(),
@@ -124,8 +129,10 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
         shop: None,
         worker,
         pace: Pace::of(settings),
+        workers: Some(Workers { outlook, queue: backing.queue.clone(), access: access.clone() }),
     };
     let reply = desk.carry_out(command).await;
+    access.close().await;
     backing.ledger.close().await;
     reply
 }
@@ -138,7 +145,9 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     SqlLedger::migrate(url.expose()).await?;
     let ledger = Arc::new(SqlLedger::connect(url.expose(), env.clone(), settings.terms()).await?);
     let pace = Pace::of(settings);
-    let desk = Desk { env, ledger: ledger.clone(), stock: None, rooms: None, shop: None, worker: None, pace };
+    let ledger_alone = ledger.clone();
+    let desk =
+        Desk { env, ledger: ledger_alone, stock: None, rooms: None, shop: None, worker: None, pace, workers: None };
     let reply = desk.carry_out(command).await;
     ledger.close().await;
     drop(data_dir);

@@ -11,6 +11,7 @@ mod operators;
 mod report;
 mod sandbox;
 mod simulate;
+mod workers;
 
 use std::process::ExitCode;
 
