@@ -88,11 +88,11 @@ impl Pace {
 }
 
 /// How many charges run at the same time, and how many are in hand: a quarter more, so that the next one is there when one
-/// ends. Where the budget limits, as many are in hand as go out soon; they wait for their turn in the order in which they
-/// were accepted, which they can only where they run.
+/// ends. Where the budget alone limits, whoever is in hand runs: they wait for their turn in the order in which they were
+/// accepted, and stand in that line only while they run.
 fn pace(bound: Option<usize>, by_budget: Option<usize>) -> (usize, usize) {
     let most = usize::try_from(MOST_CONCURRENCY).unwrap_or(usize::MAX);
-    let at_once = bound.or(by_budget).unwrap_or(UNLIMITED).clamp(1, most);
+    let at_once = bound.or(by_budget.map(|_| most)).unwrap_or(UNLIMITED).clamp(1, most);
     let in_hand = at_once + at_once / 4 + 1;
     (at_once, by_budget.map_or(in_hand, |by_budget| in_hand.min(by_budget.max(1))))
 }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn an_operator_counts_more_than_the_settings_and_they_more_than_the_budget() {
         assert_eq!(pace(None, None), (500, 626));
-        assert_eq!(pace(None, Some(52)), (52, 52));
+        assert_eq!(pace(None, Some(52)), (10_000, 52), "all that are in hand stand in line");
         assert_eq!(pace(Some(4), None), (4, 6));
         assert_eq!(pace(Some(4), Some(52)), (4, 6));
         assert_eq!(pace(Some(100), Some(52)), (100, 52), "no more in hand than go out soon");
