@@ -10,6 +10,7 @@ mod crowd;
 mod dice;
 mod director;
 mod ear;
+mod moves;
 mod report;
 mod schedule;
 mod servers;

@@ -21,6 +21,7 @@ mod logs;
 mod model;
 mod overload;
 mod postgres;
+mod processes;
 mod queue;
 mod quota;
 mod redis_server;

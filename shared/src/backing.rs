@@ -9,6 +9,8 @@ use crate::budget::{Budget, SharedBudget};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::env::Env;
+use crate::fleet::SharedFleet;
+use crate::fleet::redis::RedisFleet;
 use crate::lease::SharedLease;
 use crate::lease::redis::RedisLease;
 use crate::ledger::LedgerError;
@@ -61,6 +63,8 @@ pub struct Backing {
     pub budget: SharedBudget,
     /// How often shoppers may ask.
     pub quotas: Arc<SharedQuotas>,
+    /// The books of all processes.
+    pub fleet: SharedFleet,
     /// Keeps an embedded shop away from a ledger file that several processes use.
     _data_dir: Option<DataDir>,
 }
@@ -91,6 +95,7 @@ impl Backing {
                 env.uuid_v4().simple().to_string(),
             )),
             quotas: Arc::new(SharedQuotas::new(server.clone())),
+            fleet: Arc::new(RedisFleet::new(server.clone())),
             lease: Arc::new(RedisLease::new(server)),
             _data_dir: data_dir,
         })

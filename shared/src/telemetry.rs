@@ -7,6 +7,7 @@
 //! whatever the tests' processes wrote is looked through for them (`xtask/src/secrets.rs`).
 
 pub mod door;
+pub mod lately;
 pub mod names;
 pub mod standing;
 pub mod traces;

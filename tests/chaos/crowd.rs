@@ -46,11 +46,12 @@ pub(super) struct Crowd {
     pub(super) rounds: watch::Sender<u64>,
     resting: AtomicUsize,
     unanswered: AtomicU64,
+    cut: AtomicU64,
 }
 
 impl Crowd {
     pub(super) fn new(seed: u64, doors: Vec<String>, sandbox: String) -> Arc<Self> {
-        let (resting, unanswered) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (resting, unanswered, cut) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let number = shoppers();
         Arc::new(Self {
             seed,
@@ -60,6 +61,7 @@ impl Crowd {
             rounds: watch::Sender::new(0),
             resting,
             unanswered,
+            cut,
         })
     }
 
@@ -83,6 +85,16 @@ impl Crowd {
     /// Tries that were answered by nobody, or by "not now".
     pub(super) fn unanswered(&self) -> u64 {
         self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// A try found nobody, or its connection was cut before the answer.
+    pub(super) fn count_cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tries that found nobody, or whose connection was cut.
+    pub(super) fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// A shopper has nothing more to do for now.

@@ -360,7 +360,8 @@ impl Shopper {
             for try_number in self.place + first.. {
                 let client = client.at(self.crowd.door(try_number));
                 match tokio::time::timeout(ANSWER_WITHIN, client.try_post(path, body)).await {
-                    Ok(Ok((503 | 429, _)) | Err(_)) | Err(_) => {}
+                    Ok(Ok((503 | 429, _))) | Err(_) => {}
+                    Ok(Err(_)) => self.crowd.count_cut(),
                     Ok(Ok((409, refusal))) if refusal["code"] == "paused" || refusal["code"] == "not_open" => {}
                     Ok(Ok(answer)) => return Some(answer),
                 }

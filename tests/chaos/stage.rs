@@ -3,6 +3,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ const TERMS: [(&str, &str); 4] =
     [("RETRY_SECONDS", "8"), ("ORDER_SECONDS", "20"), ("AUTHENTICATE_SECONDS", "15"), ("CHECKOUT_SECONDS", "15")];
 /// How long all processes may take to be ready when nothing goes wrong any more.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Longer than any sale of a test.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3_600);
 
 const SIGKILL: i32 = 9;
 
@@ -111,6 +115,18 @@ impl Stage {
         let ran = process.runs();
         process.kill().await;
         ran
+    }
+
+    /// Asks a process to end (SIGTERM), which then stays down until it is started again; how it ended.
+    pub(super) async fn retire(&mut self, role: Role, place: usize) -> ExitStatus {
+        self.kept[role as usize][place].down_until = Some(Instant::now() + FOR_EVER);
+        self.process(role, place).take().expect("a running process").stop().await
+    }
+
+    /// Starts a process that was retired.
+    pub(super) fn bring_back(&mut self, role: Role, place: usize) {
+        self.kept[role as usize][place].down_until = None;
+        self.keep();
     }
 
     /// Starts a process in place of another one, that dies at a crash point.

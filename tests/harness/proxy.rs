@@ -85,6 +85,11 @@ impl Proxy {
         self.cut()
     }
 
+    /// Leads whoever comes from now on to another port of 127.0.0.1, as a balancer does; who is connected stays so.
+    pub fn lead(&self, target: u16) {
+        self.wire.target.send_replace(local(target));
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn open(&self) -> usize {

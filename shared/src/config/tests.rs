@@ -13,6 +13,7 @@ fn no_setting_is_needed() {
     assert_eq!(settings.bind.to_string(), "127.0.0.1:3000");
     assert_eq!(settings.sandbox.bind.to_string(), "127.0.0.1:12111");
     assert!(settings.stripe.is_none() && settings.stripe_rate.is_none() && settings.demo);
+    assert_eq!(settings.worker_concurrency, None, "the budget decides");
     assert_eq!(settings.metrics_bind, None, "a worker listens nowhere unless it is told to");
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Fetching {
 struct Line {
     /// Where the search for lapsed leases goes on.
     cursor: Option<String>,
-    /// When a look last took some leases in.
+    /// When a look last took leases in, and found none that had lapsed.
     glanced_at: Option<Duration>,
     /// When all leases had been looked at.
     searched_at: Option<Duration>,
@@ -158,9 +158,6 @@ impl RedisQueue {
             } else {
                 0
             };
-            if leases > 0 {
-                line.glanced_at = Some(now);
-            }
             (line.cursor.clone(), leases)
         };
         let mut call = Call::of(&TAKE, queue);
@@ -172,6 +169,10 @@ impl RedisQueue {
             let mut lines = self.fetching.lines.lock();
             let line = lines.entry(queue).or_default();
             line.cursor = (cursor != BEGINNING).then_some(cursor);
+            if leases > 0 {
+                let found_one = taken.iter().any(|(_, fence, ..)| *fence > 1);
+                line.glanced_at = Some(now).filter(|_| !found_one && line.cursor.is_none());
+            }
             if leases > 0 && line.cursor.is_none() {
                 line.searched_at = Some(now);
             }
