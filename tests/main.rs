@@ -18,6 +18,7 @@ mod house;
 mod ledger;
 mod model;
 mod postgres;
+mod processes;
 mod queue;
 mod redis_server;
 mod rooms;

@@ -19,6 +19,7 @@ use serde_json::Value;
 use shared::access::memory::MemoryAccess;
 use shared::config::Secret;
 use shared::env::{Env, Seeded};
+use shared::fleet::memory::MemoryFleet;
 use shared::ledger::SharedLedger;
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
@@ -127,6 +128,7 @@ impl Shop {
             queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
             rooms: Arc::new(MemoryRooms::default()),
             budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
+            fleet: Arc::new(MemoryFleet::new(env.clone())),
             session_secret: SESSION_SECRET.to_vec(),
             access: Arc::new(MemoryAccess::new(env.clone())),
             operator_key: Some(KEY.into()),

@@ -216,9 +216,10 @@ async fn execute(
                 Ok(held) => held,
                 Err(failure) => return Outgoing::failure(&failure, &incoming.id),
             };
+            let asking = asks_bank.then(|| sandbox.at_bank.enter());
             let latency = if asks_bank { sandbox.latency.read().draw() } else { Duration::ZERO };
             pause(latency / 2).await;
-            (run(&mut work), Some((held, latency / 2, paths)))
+            (run(&mut work), Some((held, (latency / 2, asking), paths)))
         }
     };
     if fault == Some(Kind::Http500AfterCommit) {
@@ -230,7 +231,9 @@ async fn execute(
     let outgoing = commit(sandbox, incoming, result, batch, flight, &paths).await;
     drop(held);
     sandbox.webhooks.send(sandbox, events);
-    pause(rest.unwrap_or_default()).await;
+    if let Some((rest, _asking)) = rest {
+        pause(rest).await;
+    }
     outgoing
 }
 

@@ -61,6 +61,8 @@ async fn stats(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
         "orders_charged": per_order.len(),
         "requests": sandbox.log.requests(),
         "answers_held": sandbox.faults.held(),
+        "at_the_bank": sandbox.at_bank.now(),
+        "most_at_the_bank": sandbox.at_bank.most(),
         "webhooks_astray": sandbox.webhooks.astray.load(Ordering::Relaxed),
         "webhooks_delivered": sandbox.webhooks.delivered.load(Ordering::Relaxed),
         "webhook_tries_failed": sandbox.webhooks.failed_tries.load(Ordering::Relaxed),
@@ -101,6 +103,8 @@ struct Settings {
     rate_limit: Option<u32>,
     /// Faults to add.
     faults: Vec<Fault>,
+    /// Counts anew how many requests were at a bank at the same time.
+    forget_most: bool,
     /// Removes the faults that wait, before others are added.
     clear_faults: bool,
     /// Lets held answers go.
@@ -162,6 +166,9 @@ async fn apply(sandbox: &Arc<Sandbox>, settings: Settings) -> Result<(), String>
     }
     if let Some(limit) = settings.rate_limit {
         sandbox.budget.set(Some(limit));
+    }
+    if settings.forget_most {
+        sandbox.at_bank.forget();
     }
     if settings.clear_faults {
         sandbox.faults.clear();
@@ -249,6 +256,7 @@ async fn reset(State(sandbox): State<Arc<Sandbox>>) -> Response {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
     }
     sandbox.keys.clear();
+    sandbox.at_bank.forget();
     sandbox.budget.clear();
     sandbox.budget.set(sandbox.config.rate_limit);
     *sandbox.latency.write() = sandbox.config.latency;

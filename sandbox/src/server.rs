@@ -35,7 +35,7 @@ use crate::{
     pages,
     resources::sessions,
     store::Store,
-    traffic::{Budget, Locks, Log},
+    traffic::{AtBank, Budget, Locks, Log},
     webhooks::{self, Webhooks},
 };
 
@@ -52,6 +52,7 @@ pub(crate) struct Sandbox {
     pub(crate) keys: Arc<Keys>,
     pub(crate) locks: Arc<Locks>,
     pub(crate) budget: Budget,
+    pub(crate) at_bank: AtBank,
     pub(crate) latency: RwLock<Latency>,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
@@ -104,6 +105,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Resul
         keys: Arc::new(Keys::restore(answers)),
         locks: Arc::default(),
         budget,
+        at_bank: AtBank::default(),
         latency: RwLock::new(config.latency),
         faults: Faults::default(),
         log: Log::default(),

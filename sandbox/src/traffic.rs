@@ -80,6 +80,46 @@ impl Budget {
     }
 }
 
+/// Requests for which a card's bank is asked, and that are not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct AtBank {
+    now: AtomicU64,
+    most: AtomicU64,
+}
+
+/// One of them, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Asking<'a>(&'a AtBank);
+
+impl AtBank {
+    pub(crate) fn enter(&self) -> Asking<'_> {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        Asking(self)
+    }
+
+    /// How many there are.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The most that there were at the same time.
+    pub(crate) fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Counts the most anew, from those that there are.
+    pub(crate) fn forget(&self) {
+        self.most.store(self.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One request at a time per object. An entry lives as long as somebody holds or awaits it.
 #[derive(Debug, Default)]
 pub(crate) struct Locks(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);

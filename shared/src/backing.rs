@@ -9,6 +9,8 @@ use crate::budget::{Budget, SharedBudget};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::env::Env;
+use crate::fleet::SharedFleet;
+use crate::fleet::redis::RedisFleet;
 use crate::lease::SharedLease;
 use crate::lease::redis::RedisLease;
 use crate::ledger::LedgerError;
@@ -58,6 +60,8 @@ pub struct Backing {
     pub lease: SharedLease,
     /// How often Stripe may be asked.
     pub budget: SharedBudget,
+    /// The books of all processes.
+    pub fleet: SharedFleet,
     /// Keeps an embedded shop away from a ledger file that several processes use.
     _data_dir: Option<DataDir>,
 }
@@ -87,6 +91,7 @@ impl Backing {
                 settings.limits(),
                 env.uuid_v4().simple().to_string(),
             )),
+            fleet: Arc::new(RedisFleet::new(server.clone())),
             lease: Arc::new(RedisLease::new(server)),
             _data_dir: data_dir,
         })

@@ -51,7 +51,8 @@ pub const SETTINGS: [(&str, &str, &str); 27] = [
     (
         "WORKER_CONCURRENCY",
         "",
-        "charges under way at the same time in this process, at most; default 100, or twice STRIPE_RATE_PER_SECOND if that is more; 500 without a limit",
+        "charges under way at the same time in this process, at most; when not set, as many as the budget and the time that \
+         Stripe takes call for, and 500 without a limit",
     ),
     (
         "METRICS_BIND",
@@ -149,8 +150,8 @@ pub struct Settings {
     pub session_secret: Option<Secret>,
     /// A key that may look and refund.
     pub operator_key: Option<Secret>,
-    /// Most charges under way at the same time in a process.
-    pub worker_concurrency: usize,
+    /// Most charges under way at the same time in a process; `None` leaves it to the budget.
+    pub worker_concurrency: Option<usize>,
     /// Where a worker process answers operators; `None` is nowhere.
     pub metrics_bind: Option<SocketAddr>,
     /// The sandbox's settings.
@@ -274,9 +275,6 @@ impl Settings {
         let default_rate = stripe.as_ref().map_or(sandbox_limit, |_| Some(25));
         let rate: Option<u32> =
             r.parsed("STRIPE_RATE_PER_SECOND", "a number").or(default_rate).filter(|rate| *rate > 0);
-        // A charge that takes two seconds should not keep the budget from being used. Without a limit the ledger is what
-        // limits, and it writes large groups at less cost.
-        let by_rate = rate.map_or(500, |rate| rate.saturating_mul(2).clamp(100, 10_000)) as usize;
         let total = rate.map(|rate| rate.saturating_mul(4));
         let settings = Self {
             bind: r.parsed("BIND", address).unwrap_or(localhost),
@@ -290,7 +288,7 @@ impl Settings {
             stripe_total: r.parsed("STRIPE_TOTAL_PER_SECOND", "a number").or(total).filter(|rate| *rate > 0),
             session_secret: r.text("SESSION_SECRET").map(Secret),
             operator_key: r.text("OPERATOR_KEY").map(Secret),
-            worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000").unwrap_or(by_rate),
+            worker_concurrency: r.parsed("WORKER_CONCURRENCY", "a number from 1 to 10000"),
             metrics_bind: r.parsed("METRICS_BIND", "an address and a port, as 127.0.0.1:9464"),
             sandbox: SandboxSettings {
                 bind: r.parsed("SANDBOX_BIND", address).unwrap_or(localhost),
@@ -361,7 +359,7 @@ impl Settings {
         }
         let format = r.text("LOG_FORMAT");
         r.check("LOG_FORMAT", format.as_deref(), |word| matches!(word, "text" | "json"), "text or json");
-        if !(1..=10_000).contains(&self.worker_concurrency) {
+        if self.worker_concurrency.is_some_and(|most| !(1..=10_000).contains(&most)) {
             r.wrong.push("WORKER_CONCURRENCY should be a number from 1 to 10000".into());
         }
         if self.stripe.is_none() && self.stripe_api_base.is_some() {
@@ -412,6 +410,7 @@ mod tests {
         assert_eq!(settings.bind.to_string(), "127.0.0.1:3000");
         assert_eq!(settings.sandbox.bind.to_string(), "127.0.0.1:12111");
         assert!(settings.stripe.is_none() && settings.stripe_rate.is_none() && settings.demo);
+        assert_eq!(settings.worker_concurrency, None, "the budget decides");
         assert_eq!(settings.metrics_bind, None, "a worker listens nowhere unless it is told to");
     }
 

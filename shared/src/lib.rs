@@ -9,6 +9,7 @@ pub mod crash;
 pub mod data_dir;
 pub mod decline;
 pub mod env;
+pub mod fleet;
 pub mod gather;
 pub mod guards;
 pub mod jobs;

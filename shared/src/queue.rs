@@ -38,6 +38,7 @@ pub mod memory;
 mod metering;
 mod middleware;
 pub mod redis;
+pub mod width;
 pub mod worker;
 
 use std::time::Duration;

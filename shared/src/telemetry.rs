@@ -6,6 +6,7 @@
 //! addresses, names of buyers, query strings. The types that carry them have no telling `Debug`.
 
 pub mod door;
+pub mod lately;
 pub mod names;
 pub mod standing;
 pub mod watch;

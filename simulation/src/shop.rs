@@ -15,6 +15,7 @@ use shared::access::memory::MemoryAccess;
 use shared::budget::memory::MemorySlots;
 use shared::budget::{self, Budget, SharedBudget};
 use shared::config::Secret;
+use shared::fleet::memory::MemoryFleet;
 use shared::jobs::{Authentication, CreateCharge, ProcessResponse, Webhook};
 use shared::ledger::Ledger;
 use shared::ledger::book::Terms;
@@ -185,6 +186,7 @@ impl Shop {
             queue: self.queue_of(who),
             rooms: self.rooms_of(who),
             budget: self.budget_of(who),
+            fleet: Arc::new(MemoryFleet::new(self.scene.env.clone())),
             session_secret: b"a secret that every web process has".to_vec(),
             access: Arc::new(MemoryAccess::new(self.scene.env.clone())),
             operator_key: Some(OPERATOR_KEY.to_owned()),

@@ -23,6 +23,7 @@ use worker::sweep::payments::{Comparison, MOST_RAISED};
 use crate::forecast::{Asked, Pace};
 use crate::report::Reply;
 use crate::steering::Deed;
+use crate::workers::{self, Workers};
 
 /// How long stock and ledger may take to agree while purchases are under way.
 const AGREE_WITHIN: Duration = Duration::from_secs(3);
@@ -46,6 +47,7 @@ pub(crate) enum Admin {
     Dismiss { payment_intent: String },
     Forecast(Asked),
     Overview,
+    Worker(workers::Asked),
 }
 
 /// A sale, as it was typed.
@@ -101,6 +103,8 @@ pub(crate) struct Desk {
     pub worker: Option<worker::Context>,
     /// What the settings say of Stripe's budget, and of a worker's charges under way.
     pub pace: Pace,
+    /// The books of all processes; `None` when none runs.
+    pub workers: Option<Workers>,
 }
 
 impl Desk {
@@ -124,6 +128,7 @@ impl Desk {
             Admin::Forecast(asked) => self.forecast(asked).await?,
             // It changes nothing that pages should know.
             Admin::Overview => return self.overview().await,
+            Admin::Worker(asked) => self.workers(asked).await?,
         };
         if let Some(shop) = &self.shop {
             shop.catalogue.refresh(&*self.ledger).await?;

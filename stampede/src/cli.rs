@@ -16,6 +16,7 @@ use crate::sandbox;
 use crate::simulate::Simulate;
 use crate::steering::{SteerSale, TypedJobs};
 use crate::top;
+use crate::workers;
 
 /// Sells a limited stock to a crowd that arrives in the same second.
 ///
@@ -39,6 +40,8 @@ const EXAMPLES: &str = "Examples:
   stampede stock check spring
   stampede top
   stampede forecast --sale spring
+  stampede worker list
+  stampede worker drain worker-3f9c0d2b71a4 --reason 'this machine goes down'
   stampede stripe reconcile --hours 6
   stampede sandbox webhooks drop 20
   stampede simulate --seeds 1000
@@ -63,8 +66,8 @@ fn settings_help() -> String {
 pub(crate) enum Typed {
     /// The shop alone; workers run in processes of their own (needs REDIS_URL)
     Web,
-    /// A worker alone: as many of them as you like (needs REDIS_URL)
-    Worker,
+    /// A worker alone: as many of them as you like (needs REDIS_URL); with a command, looks at those that run and steers them
+    Worker(workers::Worker),
     /// The Stripe sandbox alone; with a command, tells a sandbox that runs what should go wrong
     Sandbox(sandbox::Sandbox),
     /// Brings the ledger's tables up to date; safe to repeat
@@ -313,7 +316,10 @@ impl Cli {
         let admin = |command: Admin, output: Output| Command::Admin { command, json: output.json };
         match typed {
             Typed::Web => Command::Web,
-            Typed::Worker => Command::Worker,
+            Typed::Worker(typed) => match typed.asked() {
+                None => Command::Worker,
+                Some((asked, output)) => admin(Admin::Worker(asked), output),
+            },
             Typed::Sandbox(asked) => asked.request().map_or(Command::Sandbox, Command::Control),
             Typed::Stripe(Stripe::Reconcile { hours, output }) => admin(Admin::Reconcile { hours }, output),
             Typed::Stripe(Stripe::Dismiss { payment_intent, output }) => {

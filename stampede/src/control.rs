@@ -13,6 +13,7 @@ use shared::backing::Backing;
 use shared::config::Settings;
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
+use shared::fleet::Outlook;
 use shared::ledger::sql::SqlLedger;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -22,6 +23,7 @@ use worker::process::Services;
 use crate::admin::{Admin, Desk};
 use crate::forecast::Pace;
 use crate::report::Reply;
+use crate::workers::Workers;
 
 /// The longest command that is read, in bytes.
 const LINE_BYTES_MAX: u64 = 256 * 1024;
@@ -118,6 +120,7 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
     // A command that asks nothing of Stripe needs no provider that makes sense.
     let worker = worker::process::context(&env, services, &settings.provider()).ok();
     let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
+    let outlook = Outlook { fleet: backing.fleet.clone(), budget: backing.budget.clone() };
     let desk = Desk {
         env,
         ledger: backing.ledger.clone(),
@@ -128,6 +131,7 @@ async fn beside(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
         shop: None,
         worker,
         pace: Pace::of(settings),
+        workers: Some(Workers { outlook, queue: backing.queue.clone(), access: access.clone() }),
     };
     let reply = desk.carry_out(command).await;
     access.close().await;
@@ -154,6 +158,7 @@ async fn alone(settings: &Settings, command: Admin) -> anyhow::Result<Reply> {
         shop: None,
         worker: None,
         pace,
+        workers: None,
     };
     let reply = desk.carry_out(command).await;
     access.close().await;

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use ::sandbox::Latency;
 use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
 use shared::access::SharedAccess;
 use shared::access::sql::SqlAccess;
 use shared::budget::Budget;
 use shared::config::{Provider, Secret, Settings};
 use shared::data_dir::{DataDir, control_socket};
 use shared::env::Env;
+use shared::fleet::memory::MemoryFleet;
+use shared::fleet::{Identity, Kind, Reporter, Seen, SharedFleet, State, Wish};
 use shared::ledger::sql::SqlLedger;
 use shared::queue::QueueOptions;
 use shared::queue::memory::Memory;
@@ -23,6 +26,7 @@ use shared::sale::LatePolicy;
 use shared::stock::memory::MemoryStock;
 use shared::stripe::webhook::EVENT_TYPES;
 use shared::telemetry::names;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use web::app::Parts;
@@ -33,6 +37,7 @@ use worker::Context;
 use crate::admin::{Admin, Desk, NewSale, NewTier};
 use crate::control;
 use crate::forecast::Pace;
+use crate::workers::Workers;
 
 /// Runs everything until told to stop.
 ///
@@ -64,8 +69,14 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
     believed.extend(sandbox.is_some().then(|| sandbox_signs_with.clone()));
     let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
     let door = Door::new(believed, provider.keys.live());
-    let app = shop(&settings, &ctx, access.clone(), &secret, &provider, door)?;
-    let options = worker::process::options(&settings, "embedded", &env);
+    let identity = Identity::new(Kind::Shop, &env);
+    let (counted, lately) = names::record()?;
+    let fleet: SharedFleet = Arc::new(MemoryFleet::new(env.clone()));
+    let app = shop(&settings, &ctx, (access.clone(), fleet.clone()), &secret, &provider, door, counted)?;
+    let (heard, wishes) = watch::channel(Wish::default());
+    let options = worker::process::options(&settings, &identity, wishes);
+    let look = look(app.clone(), options.pace.clone());
+    let reporter = Reporter { env: env.clone(), fleet, identity, lately, look, heard };
     let worker = Some(ctx.clone());
     let desk = Desk {
         env,
@@ -77,6 +88,7 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
         shop: Some(app.clone()),
         worker,
         pace: Pace::of(&settings),
+        workers: Some(Workers { outlook: app.outlook.clone(), queue: app.queue.clone(), access: access.clone() }),
     };
     recover(&settings, &desk, &ctx).await?;
     let listener = web::process::bind(&settings)?;
@@ -88,9 +100,11 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> anyh
 
     let mut tasks = JoinSet::new();
     tasks.spawn(control::listen(control_socket(&settings), desk, shutdown.clone()));
+    let reporting = tokio::spawn(reporter.run(shutdown.clone()));
     tasks.spawn(worker::run::run(ctx, options, shutdown.clone()));
     tasks.spawn(web::serve::serve(app, listener, shutdown.clone()));
     let ended = until_all_end(tasks, &shutdown).await;
+    reporting.await?;
     access.close().await;
     ledger.close().await;
     sandbox_end.cancel();
@@ -185,10 +199,11 @@ async fn open_ledger(settings: &Settings, env: &Env) -> anyhow::Result<Arc<SqlLe
 fn shop(
     settings: &Settings,
     ctx: &Context,
-    access: SharedAccess,
+    (access, fleet): (SharedAccess, SharedFleet),
     secret: &Secret,
     provider: &Provider,
     webhooks: Door,
+    metrics: PrometheusHandle,
 ) -> anyhow::Result<web::App> {
     Ok(web::App::new(Parts {
         env: ctx.env.clone(),
@@ -197,6 +212,7 @@ fn shop(
         queue: ctx.queue.clone(),
         rooms: ctx.rooms.clone(),
         budget: ctx.budget.clone(),
+        fleet,
         session_secret: secret.expose().as_bytes().to_vec(),
         access,
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
@@ -204,8 +220,17 @@ fn shop(
         public_url: settings.public_url.clone(),
         webhooks,
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
-        metrics: names::record()?,
+        metrics,
     }))
+}
+
+/// How the shop stands, for whoever reports it.
+fn look(app: web::App, pace: worker::pace::Pace) -> Arc<dyn Fn() -> Seen + Send + Sync> {
+    Arc::new(move || {
+        let state = if app.going_down.is_cancelled() { State::Stopping } else { State::Running };
+        let (web, worker) = (web::process::figures(&app), worker::process::figures(&pace));
+        Seen { state, web: Some(web), worker: Some(worker) }
+    })
 }
 
 /// Rebuilds the stock of every sale under a new epoch, and queues what a process before this one left owed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::budget::forecast::Forecast;
+use shared::budget::forecast::{AT_ONCE, Forecast};
 use shared::budget::{Endpoint, Limits, MilliHertz, Standing};
 use shared::config::Settings;
 
@@ -47,7 +47,7 @@ impl Pace {
     /// By these settings.
     #[must_use]
     pub(crate) fn of(settings: &Settings) -> Self {
-        Self { limits: settings.limits(), at_once: settings.worker_concurrency }
+        Self { limits: settings.limits(), at_once: settings.worker_concurrency.unwrap_or(AT_ONCE) }
     }
 }
 

@@ -13,6 +13,7 @@ mod sandbox;
 mod simulate;
 mod steering;
 mod top;
+mod workers;
 
 use std::process::ExitCode;
 

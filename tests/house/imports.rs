@@ -33,8 +33,8 @@ const CRATES: [Row; 11] = [
 ];
 
 /// Modules of `shared` that talk to the outside. All others are domain, save those in [`NEITHER`].
-const ADAPTERS: [&str; 9] =
-    ["access", "ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget"];
+const ADAPTERS: [&str; 10] =
+    ["access", "fleet", "ledger", "stock", "queue", "redis_server", "rooms", "stripe", "lease", "budget"];
 
 /// Files and folders of `shared/src` that are neither domain nor adapter, and what they are.
 const NEITHER: [(&str, &str); 13] = [
@@ -87,6 +87,7 @@ const KNOWN_TO: [(&[&str], &[&str]); 5] = [
             "shared/src/rooms",
             "shared/src/lease",
             "shared/src/budget",
+            "shared/src/fleet",
         ],
     ),
     (&["apalis", "apalis_core", "apalis_codec"], &["shared/src/queue", "worker/src"]),

@@ -1,8 +1,7 @@
 //! What operators are given to run: files that no compiler reads, held to what they are about.
 
 use shared::config::SETTINGS;
-use shared::jobs::CreateCharge;
-use shared::queue::Job as _;
+use shared::telemetry::names::METRICS;
 
 use super::imports::crate_names;
 use super::{expect_none, files_below, read};
@@ -72,10 +71,20 @@ fn a_line_tells_what_it_sets() {
 }
 
 #[test]
-fn the_scaler_looks_at_the_queue_of_charges() {
-    let keys = read("shared/src/queue/redis/keys.rs");
-    let shape = "stampede:{{queue}}:{queue}:{part}";
-    assert!(keys.contains(shape), "the shape of a queue's keys has changed");
-    let line = format!("stampede:{{queue}}:{}:line", CreateCharge::QUEUE);
-    assert_eq!(value(&read(SCALER), "stream:"), Some(line.as_str()));
+fn the_scaler_asks_for_what_is_told() {
+    let scaler = read(SCALER);
+    let query = value(&scaler, "query:").expect("a query");
+    let told = |name: &str| METRICS.iter().any(|(_, metric, _)| *metric == name);
+    let asked = query.split(|c: char| !c.is_ascii_lowercase() && c != '_').find(|word| told(word));
+    assert_eq!(asked, Some("recommended_workers"), "{query}");
+}
+
+/// Who is drained ends with code 0, and should stay away.
+#[test]
+fn a_worker_that_has_ended_well_is_not_started_again() {
+    let unit = read("ops/systemd/stampede-worker@.service");
+    assert_eq!(value(&unit, "Restart="), Some("on-failure"));
+    let compose = read(COMPOSE);
+    let (_, worker) = compose.split_once("\n  worker:\n").expect("the worker's part");
+    assert_eq!(value(worker, "restart:"), Some("on-failure"));
 }

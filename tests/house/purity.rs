@@ -24,7 +24,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// The adapters: files, or folders with a `/` at the end, that may, and why they must.
-const ADAPTERS: [(&str, &str); 11] = [
+const ADAPTERS: [(&str, &str); 12] = [
     ("shared/src/env/system.rs", "is the machine's clock, timer and source of ids, for everybody else"),
     ("shared/src/ledger/sql.rs", "has the writer's thread, of which one ledger has one"),
     ("shared/src/ledger/sql/turns.rs", "waits for a file's lock on a thread that may"),
@@ -35,6 +35,7 @@ const ADAPTERS: [(&str, &str); 11] = [
     ("shared/src/gather.rs", "makes the call in which many callers go, whoever of them leaves"),
     ("shared/src/rooms/redis.rs", "reads a subscription's connection, whatever its owner does"),
     ("shared/src/telemetry/door.rs", "answers operators, whatever the process is at"),
+    ("worker/src/process.rs", "is the process, too: says that it lives, and hears what is wished of it"),
     ("worker/src/run.rs", "is the process: handlers under apalis, the sweep on its timer"),
 ];
 

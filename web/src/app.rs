@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::access::SharedAccess;
 use shared::budget::SharedBudget;
 use shared::env::Env;
+use shared::fleet::{Outlook, SharedFleet};
 use shared::ledger::SharedLedger;
 use shared::queue::Queue;
 use shared::rooms::SharedRooms;
@@ -19,6 +20,7 @@ use crate::announcements::Announcements;
 use crate::board::Board;
 use crate::board::composer::Sources;
 use crate::catalogue::Catalogue;
+use crate::farewell::Farewell;
 use crate::gathered::{Orders, StockLevels};
 use crate::guard::Policy;
 use crate::hub::Hub;
@@ -63,6 +65,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How often Stripe may be asked, and so how fast the queue moves.
     pub budget: SharedBudget,
+    /// The books of all processes.
+    pub fleet: SharedFleet,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -149,12 +153,16 @@ pub struct Inner {
     pub losers: Losers,
     /// Accepted orders of which the rooms were not told yet.
     pub announcements: Announcements,
+    /// The processes, and how many workers are enough.
+    pub outlook: Outlook,
     /// Tells machines that watch how it is.
     pub watch: Watch,
     /// Shows operators how it is.
     pub board: Board,
     /// Cancelled when this process goes down: connections are told to go elsewhere.
     pub going_down: CancellationToken,
+    /// What they are told then.
+    pub farewell: Farewell,
     /// Sockets that are being talked to: a process that goes down lets them say goodbye.
     pub conversations: TaskTracker,
 }
@@ -164,6 +172,7 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let going_down = CancellationToken::new();
+        let outlook = Outlook { fleet: parts.fleet, budget: parts.budget.clone() };
         let secure = parts.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         Self(Arc::new(Inner {
             signer: Signer::new(&parts.session_secret, secure),
@@ -182,7 +191,7 @@ impl App {
                 stock: parts.stock.clone(),
                 queue: parts.queue.clone(),
                 budget: parts.budget.clone(),
-                counted: Some(parts.metrics.clone()),
+                outlook: outlook.clone(),
             }),
             progress: Progress::new(parts.env.clone(), parts.budget),
             pushing: Pushing::default(),
@@ -192,9 +201,11 @@ impl App {
                 parts.ledger.clone(),
                 parts.stock.clone(),
                 parts.queue.clone(),
+                outlook.clone(),
                 parts.metrics,
                 going_down.clone(),
             ),
+            outlook,
             env: parts.env,
             orders: Orders::new(parts.ledger.clone(), snapshot::ORDERS_MAX),
             ledger: parts.ledger,
@@ -207,6 +218,7 @@ impl App {
             limits: parts.limits,
             announcements: Announcements::default(),
             going_down,
+            farewell: Farewell::default(),
             conversations: TaskTracker::new(),
         }))
     }

@@ -11,7 +11,6 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream::{self, StreamExt as _};
 use shared::guards::Guard;
-use shared::message::Message;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -50,8 +49,7 @@ fn live(app: App, connection: crate::hub::Connection) -> impl Stream<Item = Utf8
         tokio::select! {
             biased;
             () = going_down.cancelled() => {
-                let retry_in_ms = i64::try_from(app.env.jitter(Duration::from_secs(3)).as_millis()).unwrap_or(0) + 200;
-                Some((Message::Reconnect { retry_in_ms }.to_json().into(), None))
+                Some((app.farewell.say(&app), None))
             }
             frame = connection.frames.recv() => frame.map(|frame| (frame, Some((app, connection)))),
         }

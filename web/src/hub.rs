@@ -119,6 +119,12 @@ impl Hub {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Customers who have one of them.
+    #[must_use]
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// Joins a customer's room, and watches the stock of these sales. Join first, then take the snapshot: what is
     /// published in between waits in the connection's buffer.
     ///

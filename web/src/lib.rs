@@ -14,6 +14,7 @@ pub mod charges;
 pub mod checkout;
 pub mod connection;
 pub mod events;
+pub mod farewell;
 pub mod gathered;
 pub mod guard;
 pub mod health;
@@ -29,6 +30,7 @@ pub mod ops;
 pub mod orders;
 pub mod problem;
 pub mod process;
+pub mod processes;
 pub mod progress;
 pub mod pushing;
 pub mod refunds;
@@ -75,6 +77,9 @@ pub fn router(app: App) -> Router {
         .route("/ops/api/logout", post(login::log_out))
         .route("/ops/api/me", get(login::me))
         .merge(steering())
+        .route("/ops/api/processes", get(processes::list))
+        .route("/ops/api/workers/{name}/concurrency", post(processes::concurrency))
+        .route("/ops/api/workers/{name}/drain", post(processes::drain))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     // Stripe has neither cookie nor token: what it sends is believed by its signature.

@@ -9,9 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::Request;
+use futures::FutureExt as _;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,9 @@ const BACKLOG: u32 = 4_096;
 const HEAD_WITHIN: Duration = Duration::from_secs(65);
 /// Bytes of a request's head, or of a part of its body, that are held at most.
 const BUFFER_BYTES: usize = 32 * 1024;
+/// A connection that is kept may have a request on its way when the process is told to end: it is open for so long, and closed
+/// with its next answer. (RFC 9112, 9.6: who closes an idle connection may cut one off.)
+const LINGER: Duration = Duration::from_secs(2);
 /// How long nobody is accepted after the process was out of files or memory.
 const RECOVER: Duration = Duration::from_millis(20);
 
@@ -65,6 +70,10 @@ async fn accept(listener: TcpListener, router: Router, shutdown: CancellationTok
             }
         }
     }
+    // Who had knocked before is let in: a connection that waits here is reset when nobody listens any more.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        connections.spawn(connection(stream, peer, router.clone(), shutdown.clone(), head_within));
+    }
     drop(listener);
     connections.close();
     connections.wait().await;
@@ -87,17 +96,28 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
+    let ending = shutdown.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let (answering, ending) = (router.clone().oneshot(request), ending.clone());
+        async move {
+            let mut answered = answering.await;
+            if let Ok(response) = &mut answered
+                && ending.is_cancelled()
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answered
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head_within).max_buf_size(BUFFER_BYTES);
     let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        () = shutdown.cancelled() => {
+        () = async { shutdown.cancelled().await; tokio::time::sleep(LINGER).await } => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
@@ -132,6 +152,43 @@ mod tests {
         quick.read_to_string(&mut heard).await.unwrap();
         assert!(heard.starts_with("HTTP/1.1 200 OK") && heard.ends_with("here"), "{heard}");
         shutdown.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_connected_when_it_ends_is_answered_once_more_and_then_let_go() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        let shutdown = CancellationToken::new();
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: kept\r\n\r\n").await.unwrap();
+        let serving = tokio::spawn(accept(listener, router, shutdown.clone(), HEAD_WITHIN));
+        let mut first = [0; 1024];
+        let read = kept.read(&mut first).await.unwrap();
+        assert!(!String::from_utf8_lossy(&first[..read]).contains("connection: close"), "it may ask again");
+        shutdown.cancel();
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: kept\r\n\r\n").await.unwrap();
+        let mut heard = String::new();
+        kept.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.starts_with("HTTP/1.1 200 OK") && heard.contains("connection: close"), "{heard}");
+        serving.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn who_knocked_before_the_end_is_let_in() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        let mut waiting = TcpStream::connect(address).await.unwrap();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let serving = tokio::spawn(accept(listener, router, shutdown, HEAD_WITHIN));
+        waiting.write_all(b"GET / HTTP/1.1\r\nHost: waits\r\n\r\n").await.unwrap();
+        let mut heard = String::new();
+        waiting.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.starts_with("HTTP/1.1 200 OK") && heard.ends_with("here"), "{heard}");
         serving.await.unwrap();
     }
 }

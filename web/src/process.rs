@@ -7,8 +7,10 @@ use shared::access::sql::SqlAccess;
 use shared::backing::Backing;
 use shared::config::{Provider, Settings};
 use shared::env::Env;
+use shared::fleet::{Identity, Kind, Reporter, Seen, State, Wish};
 use shared::telemetry::names;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Page, Parts};
@@ -27,13 +29,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         "SESSION_SECRET is needed, the same in every web process: a shopper's next request may reach another one",
     )?;
     let access = Arc::new(SqlAccess::open(settings.ledger_url().expose(), env.clone())?);
+    let identity = Identity::new(Kind::Web, &env);
+    let (counted, lately) = names::record()?;
     let app = App::new(Parts {
-        env,
+        env: env.clone(),
         ledger: backing.ledger.clone(),
         stock: backing.stock.clone(),
         queue: backing.queue.clone(),
         rooms: backing.rooms.clone(),
         budget: backing.budget.clone(),
+        fleet: backing.fleet.clone(),
         session_secret: secret.expose().as_bytes().to_vec(),
         access: access.clone(),
         operator_key: settings.operator_key.as_ref().map(|key| key.expose().to_owned()),
@@ -41,14 +46,34 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         public_url: settings.public_url.clone(),
         webhooks: Door::new(settings.webhook_secrets.clone(), settings.provider().keys.live()),
         limits: Limits::new(settings.trusted_proxies.clone(), settings.limit_loopback),
-        metrics: names::record()?,
+        metrics: counted,
     });
     let listener = bind(&settings)?;
-    tracing::info!(address = %listener.local_addr()?, "this web process serves");
+    tracing::info!(address = %listener.local_addr()?, name = identity.name, "this web process serves");
+    let (heard, _) = watch::channel(Wish::default());
+    let (fleet, look, gone) = (backing.fleet.clone(), look(app.clone()), CancellationToken::new());
+    let reporting = tokio::spawn(Reporter { env, fleet, identity, lately, look, heard }.run(gone.clone()));
     let served = serve::serve(app, listener, shutdown).await;
+    gone.cancel();
+    reporting.await?;
     access.close().await;
     backing.ledger.close().await;
     served
+}
+
+/// How a web process stands, for whoever reports it.
+fn look(app: App) -> Arc<dyn Fn() -> Seen + Send + Sync> {
+    Arc::new(move || {
+        let state = if app.going_down.is_cancelled() { State::Stopping } else { State::Running };
+        Seen { state, web: Some(figures(&app)), worker: None }
+    })
+}
+
+/// Open sockets and event streams, and the customers who have them.
+#[must_use]
+pub fn figures(app: &App) -> (u64, u64) {
+    let whole = |many: usize| u64::try_from(many).unwrap_or(u64::MAX);
+    (whole(app.hub.connections()), whole(app.hub.rooms()))
 }
 
 /// Binds the shop's address.

@@ -6,7 +6,6 @@ use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebS
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use futures::SinkExt as _;
-use shared::message::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,6 +32,8 @@ pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that talked too much has this long to hear why it is closed.
 const LINGER: Duration = Duration::from_secs(1);
+/// What news of an order begin with.
+const ORDER_NEWS: &str = r#"{"type":"order""#;
 /// RFC 6455, with the registry at IANA: "service restart".
 pub(crate) const CLOSE_SERVICE_RESTART: u16 = 1012;
 
@@ -85,8 +86,7 @@ async fn serve(app: App, customer: Uuid, mut connection: Connection, mut socket:
         End::Slow => (close_code::AGAIN, "too slow: connect again"),
         End::Unavailable => (close_code::AGAIN, "not available: connect again"),
         End::GoingDown => {
-            let retry_in_ms = i64::try_from(app.env.jitter(Duration::from_secs(3)).as_millis()).unwrap_or(0) + 200;
-            let _ = send(&mut socket, Message::Reconnect { retry_in_ms }.to_json().into()).await;
+            let _ = send(&mut socket, app.farewell.say(&app)).await;
             (CLOSE_SERVICE_RESTART, "this server goes down")
         }
     };
@@ -134,7 +134,7 @@ async fn converse(
             biased;
             () = going_down.cancelled() => return End::GoingDown,
             frame = connection.frames.recv() => match frame {
-                Some(frame) => if send(socket, frame).await.is_err() { return End::Gone },
+                Some(frame) => if push(socket, frame).await.is_err() { return End::Gone },
                 None => return End::Slow,
             },
             said = socket.recv() => {
@@ -164,6 +164,17 @@ async fn converse(
             }
         }
     }
+}
+
+/// Sends what came for the room. News of an order is what somebody waits for: how long it takes is measured.
+async fn push(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {
+    if !frame.starts_with(ORDER_NEWS) {
+        return send(socket, frame).await;
+    }
+    let began = Instant::now();
+    let sent = send(socket, frame).await;
+    metrics::histogram!("room_push_seconds").record(began.elapsed().as_secs_f64());
+    sent
 }
 
 pub(crate) async fn send(socket: &mut WebSocket, frame: Utf8Bytes) -> Result<(), ()> {

@@ -8,6 +8,7 @@ pub mod authentication;
 mod checkout;
 pub mod create_charge;
 pub mod decide;
+pub mod pace;
 pub mod process;
 pub mod process_response;
 pub mod refunds;

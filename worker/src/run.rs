@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apalis::prelude::Monitor;
+use shared::fleet::MOST_CONCURRENCY;
 use shared::lease::SharedLease;
 use shared::queue::worker::{WorkerOptions, register};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::authentication;
 use crate::create_charge::charge_and_settle;
+use crate::pace::Pace;
 use crate::process_response::process_response;
 use crate::webhook::webhook;
 use crate::{Context, sweep};
@@ -22,6 +23,10 @@ const LEASE: &str = "sweep";
 /// How long the sweep of a worker that died is nobody's; it is asked for three times as often.
 const TERM: Duration = Duration::from_secs(3);
 
+/// Jobs of each other kind that run at the same time, where Stripe's budget limits and where it does not: they settle what
+/// is known, or ask Stripe.
+const OTHERS: (usize, usize) = (100, 500);
+
 /// The budget is looked at this often.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -30,8 +35,8 @@ const PACE: Duration = Duration::from_millis(500);
 pub struct Options {
     /// Its name, different in every process.
     pub name: String,
-    /// Most charges under way at the same time; the budget may ask for less.
-    pub concurrency: usize,
+    /// How many charges are under way at the same time.
+    pub pace: Pace,
     /// How long running jobs may go on after the process was told to stop.
     pub drain: Duration,
     /// Decides which of several workers sweeps.
@@ -49,16 +54,18 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
         |concurrency| WorkerOptions { drain: options.drain, ..WorkerOptions::new(options.name.clone(), concurrency) };
     let (queue, env) = (ctx.queue.clone(), ctx.env.clone());
     let monitor = Monitor::new();
-    let in_hand = watch::Sender::new(in_hand(&ctx));
-    let charges = WorkerOptions { in_hand: Some(in_hand.subscribe()), ..worker(options.concurrency) };
-    let pacer = tokio::spawn(shutdown.clone().run_until_cancelled_owned(keep_pace(ctx.clone(), in_hand)));
+    options.pace.follow(&ctx.budget);
+    let others = if ctx.budget.is_limited() { OTHERS.0 } else { OTHERS.1 };
+    let charges = WorkerOptions {
+        width: Some(options.pace.width()),
+        in_hand: Some(options.pace.in_hand()),
+        ..worker(usize::try_from(MOST_CONCURRENCY)?)
+    };
+    let pacer = tokio::spawn(shutdown.clone().run_until_cancelled_owned(keep_pace(ctx.clone(), options.pace.clone())));
     let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), charge_and_settle);
-    let responses = worker(options.concurrency);
-    let monitor = register(monitor, queue.clone(), env.clone(), responses, ctx.clone(), process_response);
-    let events = worker(options.concurrency);
-    let monitor = register(monitor, queue.clone(), env.clone(), events, ctx.clone(), webhook);
-    let authentications = worker(options.concurrency);
-    let monitor = register(monitor, queue, env, authentications, ctx, authentication);
+    let monitor = register(monitor, queue.clone(), env.clone(), worker(others), ctx.clone(), process_response);
+    let monitor = register(monitor, queue.clone(), env.clone(), worker(others), ctx.clone(), webhook);
+    let monitor = register(monitor, queue, env, worker(others), ctx, authentication);
     monitor
         .run_with_signal(async move {
             shutdown.cancelled().await;
@@ -70,18 +77,18 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     Ok(())
 }
 
-/// How many charges a worker should have in hand.
-fn in_hand(ctx: &Context) -> usize {
-    ctx.budget.hands().unwrap_or(usize::MAX)
-}
-
-/// Reads how the budget stands, and takes no more charges in hand than can be sent soon.
-async fn keep_pace(ctx: Context, in_hand: watch::Sender<usize>) {
+/// Reads how the budget stands, and takes no more charges in hand than can be sent soon, nor than an operator wishes.
+async fn keep_pace(ctx: Context, mut pace: Pace) {
     loop {
         ctx.budget.look(true).await;
-        let now = self::in_hand(&ctx);
-        in_hand.send_if_modified(|most| std::mem::replace(most, now) != now);
-        ctx.env.sleep(PACE).await;
+        pace.follow(&ctx.budget);
+        let until = ctx.env.monotonic() + PACE;
+        while ctx.env.monotonic() < until {
+            tokio::select! {
+                () = ctx.env.sleep(until.saturating_sub(ctx.env.monotonic())) => {}
+                () = pace.wished() => pace.follow(&ctx.budget),
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use shared::guards::Guard;
 use shared::ledger::{Applied, Change};
 use shared::message::Message;
-use shared::order::Order;
+use shared::order::{Order, State};
 use shared::rooms::Envelope;
 use shared::stock::Settlement;
 use uuid::Uuid;
@@ -19,16 +19,22 @@ pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applie
     if !Guard::PublishAfterCommit.is_on() {
         Box::pin(publish_before(ctx, order)).await?;
     }
+    let began = ctx.env.monotonic();
     let applied = ctx.ledger.apply(order, change).await.map_err(|error| error.to_string())?;
     shared::crash::point("after_settle");
     if let Applied::Order { order, changed, .. } = &applied {
         if *changed {
             tracing::info!(order = %order.id, state = %order.state, version = order.version, "settled");
             metrics::counter!("orders_settled_total", "state" => order.state.as_str()).increment(1);
+            if let (State::Declined, Some(class)) = (order.state, order.decline_class()) {
+                metrics::counter!("orders_declined_total", "class" => class.as_str()).increment(1);
+            }
         }
         if *changed || Guard::ShownAgain.is_on() {
             show(ctx, order).await?;
         }
+        let took = ctx.env.monotonic().saturating_sub(began);
+        metrics::histogram!("settle_seconds").record(took.as_secs_f64());
     }
     Ok(applied)
 }

@@ -9,6 +9,13 @@ use super::line::law;
 /// So many charges under way a process is asked for at most, unless its settings say otherwise.
 pub const AT_ONCE: usize = 100;
 
+/// Charges under way at the same time that are enough for a rate, in thousandths a second, if each takes so long: with as
+/// much again for when Stripe takes longer.
+#[must_use]
+pub fn charges_under_way(rate: MilliHertz, latency: Duration) -> usize {
+    law(rate, latency * 2)
+}
+
 /// A sale at one rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forecast {
@@ -29,7 +36,7 @@ impl Forecast {
         let rate = rate.max(1);
         let queue = u128::from(orders) * 1_000_000 / u128::from(rate);
         let queue = Duration::from_millis(u64::try_from(queue).unwrap_or(u64::MAX));
-        let under_way = law(rate, latency * 2);
+        let under_way = charges_under_way(rate, latency);
         Self { rate, length: queue.saturating_add(latency), under_way, workers: under_way.div_ceil(at_once.max(1)) }
     }
 }

@@ -202,6 +202,11 @@ impl Line {
         self.0.lock().under_way
     }
 
+    /// How many may be under way, by the rate; `None` is any number.
+    pub(super) fn bound(&self) -> Option<usize> {
+        self.0.lock().bound
+    }
+
     /// How long Stripe takes.
     pub(super) fn latency(&self) -> Option<Duration> {
         self.0.lock().latency

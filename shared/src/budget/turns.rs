@@ -323,6 +323,13 @@ impl Budget {
         Some(law(share, latency.min(Duration::from_secs(3)) + AT_HAND).max(HANDS_LEAST))
     }
 
+    /// How many charges may be under way in this process, by its part of the budget and by how long Stripe takes (Little's
+    /// law). `None` is any number.
+    #[must_use]
+    pub fn most_charges(&self) -> Option<usize> {
+        self.lines[Endpoint::CreateIntent.place()].bound()
+    }
+
     /// Whether Stripe has not answered at this endpoint, several times in a row.
     #[must_use]
     pub fn is_silent(&self, endpoint: Endpoint) -> bool {

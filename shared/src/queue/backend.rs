@@ -65,6 +65,7 @@ struct Tasks {
     reporter: AbortOnDropHandle<()>,
     _keeper: AbortOnDropHandle<()>,
     _watcher: AbortOnDropHandle<()>,
+    _width: Option<AbortOnDropHandle<()>>,
     /// The reporter reports what is left and ends.
     last_ends: CancellationToken,
 }
@@ -109,11 +110,14 @@ impl<J: Job> QueueBackend<J> {
         };
         let reporter = report(self.queue.clone(), self.env.clone(), unreported, last_ends.clone());
         let watcher = watch(worker.clone(), self.env.clone(), self.options.drain, self.stop.clone(), self.cut.clone());
+        let width = self.options.width.clone();
+        let width = width.map(|width| AbortOnDropHandle::new(tokio::spawn(async move { width.keep().await })));
         self.tasks = Some(Tasks {
             fetcher: AbortOnDropHandle::new(tokio::spawn(fetcher.run())),
             reporter: AbortOnDropHandle::new(tokio::spawn(reporter)),
             _keeper: AbortOnDropHandle::new(tokio::spawn(hands.keep(self.queue.clone(), self.env.clone()))),
             _watcher: AbortOnDropHandle::new(tokio::spawn(watcher)),
+            _width: width,
             last_ends,
         });
     }

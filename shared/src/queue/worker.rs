@@ -14,14 +14,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apalis::layers::catch_panic::CatchPanicLayer;
-use apalis::prelude::{Monitor, Task, WorkerBuilder, WorkerBuilderExt as _};
+use apalis::prelude::{Monitor, Task, WorkerBuilder};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tower::Service;
+use tower::limit::GlobalConcurrencyLimitLayer;
 use tracing::Instrument as _;
 
 use super::backend::QueueBackend;
 use super::middleware::Ticket;
+use super::width::Width;
 use super::{Delivery, Finish, Job, Queue};
 use crate::env::{Env, Timestamp};
 
@@ -35,6 +37,9 @@ pub struct WorkerOptions {
     pub name: String,
     /// Most jobs that run at once. They share one thread: a handler waits, it does not compute.
     pub concurrency: usize,
+    /// How many may run at the moment, where that changes; it counts instead of `concurrency`, which bounds what may be
+    /// in hand.
+    pub width: Option<Width>,
     /// How many jobs may be in hand at the moment, of those that may ever be; `None` is all of them. What cannot be begun
     /// soon is better left in the queue, where its order is kept.
     pub in_hand: Option<watch::Receiver<usize>>,
@@ -61,6 +66,7 @@ impl WorkerOptions {
         Self {
             name: name.into(),
             concurrency,
+            width: None,
             in_hand: None,
             prefetch: concurrency / 4 + 1,
             job_timeout: JOB_TIMEOUT,
@@ -124,11 +130,12 @@ where
     let options = Arc::new(options);
     monitor.should_restart(|_, _| true).register(move |restarts| {
         let backend = QueueBackend::<J>::new(queue.clone(), env.clone(), options.clone(), restarts);
+        let width = options.width.as_ref().map_or_else(|| Width::new(options.concurrency), Width::clone);
         WorkerBuilder::new(format!("{}-{}-{restarts}", options.name, J::QUEUE))
             .backend(backend)
-            .concurrency(options.concurrency.max(1))
+            .layer(GlobalConcurrencyLimitLayer::with_semaphore(width.permits()))
             .layer(CatchPanicLayer::with_panic_handler(panicked as fn(&Box<dyn Any + Send>) -> Panicked))
-            .build(Handler { ctx: ctx.clone(), handle: handler.clone() })
+            .build(Handler { ctx: ctx.clone(), handle: handler.clone(), width })
     })
 }
 
@@ -145,6 +152,7 @@ fn panicked(payload: &Box<dyn Any + Send>) -> Panicked {
 struct Handler<C, F> {
     ctx: C,
     handle: F,
+    width: Width,
 }
 
 impl<J, C, F, Fut> Service<Task<Ticket<J>>> for Handler<C, F>
@@ -166,7 +174,12 @@ where
         let Ticket { job, info, .. } = task.args;
         let span = tracing::info_span!("job", queue = J::QUEUE, key = job.key(), deliveries = info.deliveries);
         let (ctx, handle) = (self.ctx.clone(), self.handle.clone());
-        Box::pin(async move { Ok(handle(ctx, job, info).await) }.instrument(span))
+        let width = self.width.clone();
+        let running = async move {
+            let _running = width.begin();
+            Ok(handle(ctx, job, info).await)
+        };
+        Box::pin(running.instrument(span))
     }
 }
 

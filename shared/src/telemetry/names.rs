@@ -5,7 +5,9 @@
 //! (<https://prometheus.io/docs/practices/naming/>)
 
 use self::Kind::{Counter, Gauge, Summary};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::lately::Lately;
 
 /// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +21,7 @@ pub enum Kind {
 }
 
 /// Kind, name and meaning.
-pub const METRICS: [(Kind, &str, &str); 49] = [
+pub const METRICS: [(Kind, &str, &str); 53] = [
     (Counter, "http_limited_total", "Requests refused because their address sent too many (429)."),
     (Counter, "http_panics_total", "Requests whose handler panicked, which is a bug."),
     (Summary, "http_request_seconds", "Seconds from a request's head to its answer, by route and status."),
@@ -32,6 +34,7 @@ pub const METRICS: [(Kind, &str, &str); 49] = [
     (Counter, "operator_overviews_total", "Overviews written for operators who look at the page, each once for all."),
     (Gauge, "operator_sockets", "Operators' pages that look at this process."),
     (Counter, "orders_accepted_total", "Orders accepted (202)."),
+    (Counter, "orders_declined_total", "Declines that were settled, by the class that the shopper is told."),
     (Counter, "orders_settled_total", "Changes of an order's state that were settled, by the new state."),
     (Summary, "queue_handler_seconds", "Seconds that a handler ran, by queue."),
     (
@@ -50,12 +53,19 @@ pub const METRICS: [(Kind, &str, &str); 49] = [
         "Seconds since the job at the head of the line was pushed, by queue; 0 when none waits.",
     ),
     (Summary, "queue_wait_seconds", "Seconds from the push of a job to the start of its first delivery, by queue."),
+    (
+        Gauge,
+        "recommended_workers",
+        "Workers that are enough for what comes and waits, at what Stripe allows and takes (Little's law); the same everywhere.",
+    ),
     (Counter, "refunds_total", "Refunds that got on, by reason and by the state that they are in now."),
     (Counter, "refused_from_memory_total", "Purchases refused without asking Redis or the ledger: all was gone."),
     (Gauge, "room_connections", "Open sockets and event streams of this process."),
+    (Summary, "room_push_seconds", "Seconds that a socket took to take news of an order."),
     (Counter, "room_slow_connections_dropped_total", "Sockets dropped because they did not take what they were sent."),
     (Counter, "rooms_interrupted_total", "Times that this process lost its subscription to the rooms."),
     (Counter, "second_gate_fired_total", "Orders that the ledger refused although the stock had held their units."),
+    (Summary, "settle_seconds", "Seconds from what Stripe said until the order was settled and its room told."),
     (Gauge, "stock_capacity_units", "Units that a tier has, as the stock shows it, by sale and tier."),
     (
         Gauge,
@@ -95,14 +105,31 @@ pub const METRICS: [(Kind, &str, &str); 49] = [
     ),
 ];
 
+/// Somebody counts for this process already.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("somebody counts for this process already")]
+pub struct CountsAlready;
+
 /// Counts from now on, for this process; once in its life.
 ///
 /// # Errors
 /// When somebody counts already.
-pub fn record() -> Result<PrometheusHandle, BuildError> {
-    let handle = PrometheusBuilder::new().install_recorder()?;
+pub fn record() -> Result<(PrometheusHandle, Lately), CountsAlready> {
+    let (recorder, lately) = (PrometheusBuilder::new().build_recorder(), Lately::default());
+    let handle = recorder.handle();
+    metrics::set_global_recorder(lately.tap(recorder)).map_err(|_| CountsAlready)?;
     describe();
-    Ok(handle)
+    Ok((handle, lately))
+}
+
+/// Keeps what a process tells of itself, where nobody can ask for its metrics; once in its life.
+///
+/// # Errors
+/// When somebody counts already.
+pub fn keep() -> Result<Lately, CountsAlready> {
+    let lately = Lately::default();
+    metrics::set_global_recorder(lately.tap(metrics::NoopRecorder)).map_err(|_| CountsAlready)?;
+    Ok(lately)
 }
 
 /// Tells whoever counts here what each name means.

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::names;
 use crate::env::{Env, Timestamp};
+use crate::fleet::Outlook;
 use crate::jobs::QUEUES;
 use crate::ledger::Ledger;
 use crate::queue::{Gauges, Queue};
@@ -27,15 +28,28 @@ const AFTER_CLOSING: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Standing {
     queues: Vec<(&'static str, Gauges)>,
     sales: Vec<(String, Levels)>,
+    /// Workers that are enough.
+    recommended: Option<usize>,
 }
 
 impl Standing {
     /// Reads what can be read.
-    pub(super) async fn read(env: &Env, ledger: &dyn Ledger, stock: &dyn Stock, queue: &dyn Queue) -> Self {
+    pub(super) async fn read(
+        env: &Env,
+        ledger: &dyn Ledger,
+        stock: &dyn Stock,
+        queue: &dyn Queue,
+        outlook: &Outlook,
+    ) -> Self {
         let queues = env.timeout(WITHIN, read_queues(queue));
         let sales = env.timeout(WITHIN, read_sales(ledger, stock));
-        let (queues, sales) = join(queues, sales).await;
-        Self { queues: queues.unwrap_or_default(), sales: sales.unwrap_or_default() }
+        let recommended = env.timeout(WITHIN, read_recommended(queue, outlook));
+        let (queues, sales, recommended) = join3(queues, sales, recommended).await;
+        Self {
+            queues: queues.unwrap_or_default(),
+            sales: sales.unwrap_or_default(),
+            recommended: recommended.unwrap_or_default(),
+        }
     }
 
     /// In Prometheus's text format. It goes through a recorder of its own: what is not known any more leaves no trace.
@@ -45,6 +59,9 @@ impl Standing {
             names::describe();
             self.queues.iter().for_each(|(queue, gauges)| tell_queue(queue, gauges));
             self.sales.iter().for_each(|(sale, levels)| tell_sale(sale, levels));
+            if let Some(workers) = self.recommended {
+                gauge!("recommended_workers").set(u32::try_from(workers).unwrap_or(u32::MAX));
+            }
         });
         recorder.handle().render()
     }
@@ -61,6 +78,12 @@ pub async fn read_queues(queue: &dyn Queue) -> Vec<(&'static str, Gauges)> {
         }
     });
     known.collect()
+}
+
+async fn read_recommended(queue: &dyn Queue, outlook: &Outlook) -> Option<usize> {
+    let read = outlook.read(queue).await;
+    let read = read.inspect_err(|error| tracing::debug!(error, "nobody knows how many workers are enough"));
+    read.ok().map(|(_, recommended)| recommended.workers)
 }
 
 async fn read_sales(ledger: &dyn Ledger, stock: &dyn Stock) -> Vec<(String, Levels)> {
@@ -126,7 +149,7 @@ mod tests {
     fn units_that_do_not_add_up_are_told_and_so_is_what_each_name_means() {
         let sales = vec![("night".into(), levels(5, 2, 3)), ("rush".into(), levels(5, 2, 4))];
         let dead = Gauges { dead: 1, oldest_age: Duration::from_millis(1_500), ..Gauges::default() };
-        let text = Standing { queues: vec![("webhook", dead)], sales }.render();
+        let text = Standing { queues: vec![("webhook", dead)], sales, recommended: Some(3) }.render();
         for line in [
             "stock_units{sale=\"night\",tier=\"std\",shelf=\"held\"} 2",
             "stock_capacity_units{sale=\"night\",tier=\"std\"} 10",
@@ -136,6 +159,7 @@ mod tests {
             "queue_jobs{queue=\"webhook\",state=\"waiting\"} 0",
             "queue_oldest_waiting_seconds{queue=\"webhook\"} 1.5",
             "# TYPE stock_units gauge",
+            "recommended_workers 3",
         ] {
             assert!(text.lines().any(|told| told == line), "{line} in\n{text}");
         }
@@ -146,7 +170,7 @@ mod tests {
     fn what_is_not_known_is_not_told() {
         let text = Standing::default().render();
         assert_eq!(text.trim(), "");
-        let text = Standing { queues: vec![], sales: vec![("night".into(), levels(10, 0, 0))] }.render();
+        let text = Standing { sales: vec![("night".into(), levels(10, 0, 0))], ..Standing::default() }.render();
         assert!(text.contains("stock_units") && !text.contains("queue_"), "{text}");
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::standing::Standing;
 use crate::env::Env;
+use crate::fleet::Outlook;
 use crate::ledger::SharedLedger;
 use crate::queue::Queue;
 use crate::stock::SharedStock;
@@ -33,6 +34,7 @@ struct Inner {
     ledger: SharedLedger,
     stock: SharedStock,
     queue: Arc<dyn Queue>,
+    outlook: Outlook,
     counted: PrometheusHandle,
     going_down: CancellationToken,
     /// How things stood, and when, by the monotonic clock. Held while it is read: who comes meanwhile waits for it.
@@ -73,10 +75,11 @@ impl Watch {
         ledger: SharedLedger,
         stock: SharedStock,
         queue: Arc<dyn Queue>,
+        outlook: Outlook,
         counted: PrometheusHandle,
         going_down: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { env, ledger, stock, queue, counted, going_down, stood: Mutex::default() }))
+        Self(Arc::new(Inner { env, ledger, stock, queue, outlook, counted, going_down, stood: Mutex::default() }))
     }
 
     /// Whether it can do its work now.
@@ -99,14 +102,14 @@ impl Watch {
     }
 
     async fn stands(&self) -> String {
-        let Inner { env, ledger, stock, queue, stood, .. } = &*self.0;
+        let Inner { env, ledger, stock, queue, outlook, stood, .. } = &*self.0;
         let mut stood = stood.lock().await;
         if let Some((when, text)) = &*stood
             && env.monotonic().saturating_sub(*when) < FRESH
         {
             return text.clone();
         }
-        let text = Standing::read(env, &**ledger, &**stock, &**queue).await.render();
+        let text = Standing::read(env, &**ledger, &**stock, &**queue, outlook).await.render();
         *stood = Some((env.monotonic(), text.clone()));
         text
     }
@@ -119,7 +122,9 @@ pub(super) mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+    use crate::budget::{Budget, Limits};
     use crate::env::Seeded;
+    use crate::fleet::memory::MemoryFleet;
     use crate::jobs::Webhook;
     use crate::ledger::book::Terms;
     use crate::ledger::conformance::demo;
@@ -135,7 +140,9 @@ pub(super) mod tests {
         let queue = Arc::new(Memory::new(env.clone(), QueueOptions::default()));
         let counted = PrometheusBuilder::new().build_recorder().handle();
         let stock: SharedStock = Arc::new(MemoryStock::new(env.clone()));
-        (Watch::new(env.clone(), ledger.clone(), stock, queue.clone(), counted, going_down), queue, ledger)
+        let budget = Arc::new(Budget::alone(env.clone(), Limits::default()));
+        let outlook = Outlook { fleet: Arc::new(MemoryFleet::new(env.clone())), budget };
+        (Watch::new(env.clone(), ledger.clone(), stock, queue.clone(), outlook, counted, going_down), queue, ledger)
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use shared::access::memory::MemoryAccess;
 use shared::env::{Env, Seeded};
+use shared::fleet::memory::MemoryFleet;
 use shared::ledger::book::Terms;
 use shared::ledger::conformance::demo;
 use shared::ledger::memory::MemoryLedger;
@@ -43,6 +44,7 @@ pub(crate) fn shop(env: &Env) -> (App, Arc<MemoryLedger>) {
         queue: Arc::new(Memory::new(env.clone(), shared::queue::QueueOptions::default())),
         rooms: Arc::new(MemoryRooms::default()),
         budget: Arc::new(shared::budget::Budget::alone(env.clone(), shared::budget::Limits::default())),
+        fleet: Arc::new(MemoryFleet::new(env.clone())),
         session_secret: vec![7; 32],
         access: Arc::new(MemoryAccess::new(env.clone())),
         operator_key: None,
