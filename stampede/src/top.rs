@@ -15,6 +15,7 @@ use serde_json::Value;
 use shared::backing::Backing;
 use shared::config::Settings;
 use shared::env::Env;
+use shared::fleet::Outlook;
 use shared::process::until_told;
 use web::board::composer::{Composer, Sources};
 
@@ -89,7 +90,7 @@ async fn beside(settings: &Settings) -> anyhow::Result<(Composer, Backing)> {
         stock: backing.stock.clone(),
         queue: backing.queue.clone(),
         budget: backing.budget.clone(),
-        counted: None,
+        outlook: Outlook { fleet: backing.fleet.clone(), budget: backing.budget.clone() },
     });
     // A rate is what lies between two looks.
     composer.look().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tests::harness::desk::Desk;
 use tests::harness::shop::Shop;
 
-use super::access::audit;
+use super::access::{audit, tab_to};
 use super::shopper::{SALE, Shopper};
 use crate::access::{PASSWORD, add};
 
@@ -110,7 +110,34 @@ async fn figures_that_stand_still_are_called_old() {
 }
 
 #[tokio::test]
-async fn what_a_role_may_not_do_is_not_on_its_page() {
+async fn the_keyboard_alone_pauses_a_sale_and_resumes_it() {
+    let shopper = shop(&[], 100).await;
+    enter(&shopper, "ann").await;
+    let browser = &shopper.browser;
+    tab_to(&shopper, &format!("pause-{SALE}")).await;
+    browser.press("Enter").await;
+    browser.until("the reason to be asked for", "document.activeElement?.dataset?.testid === 'confirm-reason'").await;
+    audit(&shopper, "ops-confirm").await;
+    browser.press("Escape").await;
+    browser.until("the dialog to close", "!document.querySelector('dialog')").await;
+    let focused = "document.activeElement?.dataset?.testid";
+    assert_eq!(browser.js(focused).await, format!("pause-{SALE}"), "nothing was done");
+    browser.press("Enter").await;
+    browser.by_testid("confirm").await;
+    browser.type_keys("no power").await;
+    browser.press("Enter").await;
+    browser.until_says(&format!("status-{SALE}"), "Paused").await;
+    browser.until("the focus to be where it was", &format!("{focused} === 'resume-{SALE}'")).await;
+    browser.press("Enter").await;
+    browser.by_testid("confirm").await;
+    browser.press("Enter").await;
+    browser.until_says(&format!("status-{SALE}"), "Open").await;
+    browser.until_says("trail-list", "no power").await;
+    shopper.nothing_went_wrong().await;
+}
+
+#[tokio::test]
+async fn what_a_role_may_not_do_is_not_on_its_page_and_is_refused() {
     let shopper = shop(&[], 100).await;
     add(&shopper.shop, "ron", "read_only").await;
     enter(&shopper, "ron").await;
@@ -118,6 +145,11 @@ async fn what_a_role_may_not_do_is_not_on_its_page() {
     browser.by_testid("order-id").await;
     let buttons = "[...document.querySelectorAll('main button')].map((button) => button.textContent)";
     assert_eq!(browser.js(buttons).await, json!(["Look up"]), "nothing that changes anything");
+    let steer = format!(
+        "fetch('/ops/api/sales/{SALE}/pause', {{method: 'POST', headers: {{'content-type': 'application/json'}}, \
+         body: '{{}}'}}).then((answer) => answer.status)"
+    );
+    assert_eq!(browser.js(&steer).await, 403);
     browser.until_says(&format!("status-{SALE}"), "Open").await;
     picture(&shopper, "ops-read-only").await;
 }

@@ -86,6 +86,16 @@ async fn an_operator_steers_a_sale_that_a_crowd_storms_and_each_deed_is_in_the_t
     assert_eq!(status, 202, "{answer}");
     browser.until_says(&format!("sold-{SALE}-std"), "51").await;
 
+    let workers = "[...document.querySelectorAll('[data-testid^=process-worker]')]";
+    browser.until("both workers to be seen", &format!("{workers}.length === 2")).await;
+    browser.until("a web process to be seen", "!!find('[data-testid^=process-web]')").await;
+    let name = browser.js(&format!("{workers}[0].dataset.key")).await.as_str().expect("a name").to_owned();
+    act(&shopper, &format!("concurrency-{name}"), Some(7), "slowly now").await;
+    browser.until_says(&format!("process-{name}"), "7 at once").await;
+    picture(&shopper, "ops-processes").await;
+    act(&shopper, &format!("drain-{name}"), None, "this machine goes down").await;
+    browser.until("the worker to be gone", &format!("{workers}.length === 1")).await;
+
     push_a_job_that_dies(&shopper.shop).await;
     browser.until_says("dead-jobs", "the inbox has no such event").await;
     picture(&shopper, "ops-dead").await;
@@ -98,6 +108,8 @@ async fn an_operator_steers_a_sale_that_a_crowd_storms_and_each_deed_is_in_the_t
         ("Paused", "the hall is dark"),
         ("Added stock", "the balcony opens"),
         ("Resumed", "light again"),
+        ("Set concurrency", "slowly now"),
+        ("Drained", "this machine goes down"),
         ("Retried", "once more"),
         ("Discarded", "nobody knows it"),
     ];

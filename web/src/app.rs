@@ -197,7 +197,7 @@ impl App {
                 stock: parts.stock.clone(),
                 queue: parts.queue.clone(),
                 budget: parts.budget.clone(),
-                counted: Some(parts.metrics.clone()),
+                outlook: outlook.clone(),
             }),
             progress: Progress::new(parts.env.clone(), parts.budget),
             pushing: Pushing::default(),

@@ -70,6 +70,9 @@ pub struct WorkerLoad {
     pub settle: Option<Quantiles>,
     /// Declines since it began, by class.
     pub declines: BTreeMap<String, u64>,
+    /// Requests that Stripe refused for their number since it began, by Stripe's reason.
+    #[serde(default)]
+    pub throttled: BTreeMap<String, u64>,
 }
 
 impl Load {

@@ -156,6 +156,7 @@ impl Counts {
             stripe: times(What::Stripe),
             settle: times(What::Settle),
             declines: lately.counts("orders_declined_total"),
+            throttled: lately.counts("stripe_budget_throttled_total"),
             ..WorkerLoad::default()
         };
         self.load =

@@ -24,7 +24,8 @@ const KEPT: [Kept; 5] = [
     (What::Settle, "settle_seconds", &[]),
 ];
 /// What is counted: metrics with one label at most.
-const COUNTED: [&str; 3] = ["orders_accepted_total", "orders_settled_total", "orders_declined_total"];
+const COUNTED: [&str; 4] =
+    ["orders_accepted_total", "orders_settled_total", "orders_declined_total", "stripe_budget_throttled_total"];
 /// The longest time that is told apart, in microseconds: two minutes.
 const LONGEST: u64 = 120_000_000;
 /// Digits that count: one in a hundred.

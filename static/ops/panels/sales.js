@@ -66,7 +66,10 @@ function update(card, sale, at) {
   setText(parts.waiting, sale.waiting ? words.waiting(count(sale.waiting)) : words.nobody_waits);
   tellCheck(parts.check, sale.conservation, at);
   const wanted = parts.steers ? (controls[sale.status] ?? []) : [];
+  const focused = parts.buttons.contains(document.activeElement);
   eachChild(parts.buttons, wanted, (what) => what, (what) => controlButton(card, what), () => {});
+  // Who has paused a sale by keyboard stands at "Resume", and not at the top of the page.
+  if (focused && !parts.buttons.contains(document.activeElement)) parts.buttons.querySelector("button")?.focus();
   eachChild(parts.tiers, sale.tiers, (tier) => tier.id, (tier) => makeTier(card, tier), updateTier);
 }
 

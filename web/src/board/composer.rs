@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
-use metrics_exporter_prometheus::PrometheusHandle;
+use futures::future::{join_all, join3};
 use serde_json::{Value, json};
 use shared::budget::forecast::{AT_ONCE, Forecast as Length};
 use shared::budget::{Endpoint, SharedBudget, Standing};
 use shared::env::{Env, Timestamp};
+use shared::fleet::{Outlook, Process};
 use shared::ledger::{SaleCounters, SharedLedger};
 use shared::queue::Queue;
 use shared::sale::{Sale, Status};
@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 use super::conservation::Checks;
 use super::overview::{Budget, Forecast, Overview, Point, QueueRow, Rates, Thousandths, whole_ms};
-use super::tally::Tally;
+use super::tally::{Growth, Tally};
 use crate::sales;
 
 /// A look within this time of the last one is the last one.
@@ -55,8 +55,8 @@ pub struct Sources {
     pub queue: Arc<dyn Queue>,
     /// How often Stripe may be asked.
     pub budget: SharedBudget,
-    /// What this process counts, if it is part of the shop.
-    pub counted: Option<PrometheusHandle>,
+    /// The processes, and what they count.
+    pub outlook: Outlook,
 }
 
 /// Composes overviews.
@@ -71,6 +71,7 @@ struct State {
     checks: Checks,
     /// Counters as last read, the oldest first: of about [`OVER`].
     counts: VecDeque<Counts>,
+    growth: Growth,
     history: VecDeque<Point>,
     last: Option<(Duration, Arc<Overview>)>,
 }
@@ -81,7 +82,6 @@ struct Counts {
     at: Duration,
     accepted: Option<u64>,
     settled: Option<u64>,
-    tally: Option<Tally>,
     /// Slots of the budget that were taken for charges.
     taken: u64,
 }
@@ -127,13 +127,19 @@ impl Composer {
     }
 
     async fn compose(&self, state: &mut State, now: Duration) -> Overview {
-        let Sources { env, ledger, queue, budget, counted, .. } = &self.sources;
+        let Sources { env, ledger, queue, budget, outlook, .. } = &self.sources;
         let sales = env.timeout(WITHIN, self.read_sales(&mut state.checks, now));
         let queues = env.timeout(WITHIN, standing::read_queues(&**queue));
-        let looked = env.timeout(WITHIN, budget.look(false));
-        let (sales, (queues, _)) = join(sales, join(queues, looked)).await;
+        // It looks at the budget, too.
+        let seen = env.timeout(WITHIN, outlook.read(&**queue));
+        let (sales, queues, seen) = join3(sales, queues, seen).await;
         let (sales, at, standing) = (sales.flatten(), ledger.now(), budget.standing());
-        let tally = counted.as_ref().map(|counted| Tally::read(&counted.render()));
+        let seen = seen.and_then(|seen| {
+            seen.inspect_err(|error| tracing::debug!(error, "nobody knows which processes there are")).ok()
+        });
+        let processes = seen.as_ref().map(|(processes, _)| processes.as_slice());
+        state.growth.note(processes.unwrap_or_default());
+        let tally = processes.map(Tally::of);
         let sum = |of: fn(&SaleCounters) -> i64| {
             let each = sales.as_ref()?.iter().map(|shown| shown.counters.as_ref().map(of));
             each.map(|count| count.and_then(|count| u64::try_from(count).ok())).sum()
@@ -143,7 +149,6 @@ impl Composer {
             accepted: sum(|counters| counters.accepted),
             settled: sum(|counters| counters.finished),
             taken: standing.of(Endpoint::CreateIntent).taken,
-            tally,
         };
         let before = state.counts.back().cloned();
         state.counts.push_back(counts.clone());
@@ -151,21 +156,21 @@ impl Composer {
             state.counts.pop_front();
         }
         let from = state.counts.front().filter(|from| from.at < now);
-        let tally = counts.tally.clone().unwrap_or_default();
-        let budget = budget_row(&standing, from, &counts);
+        let rates = rates(from, &counts, &state.growth);
+        let budget = budget_row(&standing, from, &counts, tally.as_ref());
         let overview = Overview {
             kind: "overview",
             at: at.to_rfc3339(),
-            rates: rates(from, &counts),
+            rates,
             queues: queues.map(|read| read.into_iter().map(|(name, gauges)| QueueRow::new(name, gauges)).collect()),
-            latency: tally.latency,
-            declines: tally.declines.clone(),
-            sockets: counts.tally.as_ref().map(|tally| tally.sockets),
-            rooms: None,
-            processes: None,
-            recommended_workers: None,
+            sockets: tally.as_ref().map(|tally| tally.sockets),
+            rooms: tally.as_ref().map(|tally| tally.rooms),
+            processes: processes.map(|processes| processes.iter().map(Process::to_json).collect()),
+            recommended_workers: seen.as_ref().map(|(_, recommended)| recommended.to_json()),
             forecast: forecast(sales.as_deref(), &standing, from, &counts, at),
             reviews: None,
+            latency: tally.as_ref().map(|tally| tally.latency).unwrap_or_default(),
+            declines: tally.map(|tally| tally.declines).unwrap_or_default(),
             sales: sales.map(|sales| sales.iter().map(|shown| row(shown, &state.checks, at)).collect()),
             budget,
         };
@@ -219,38 +224,25 @@ fn rate(from: Option<&Counts>, to: &Counts, of: impl Fn(&Counts) -> Option<u64>)
     Some(Thousandths::per_second(grown, to.at.saturating_sub(from.at)))
 }
 
-fn settled(counts: &Counts, state: &str) -> Option<u64> {
-    counts.tally.as_ref().map(|tally| tally.settled(state))
-}
-
-fn rates(from: Option<&Counts>, to: &Counts) -> Rates {
+fn rates(from: Option<&Counts>, to: &Counts, growth: &Growth) -> Rates {
     Rates {
         accepted_per_second: rate(from, to, |counts| counts.accepted),
         settled_per_second: rate(from, to, |counts| counts.settled),
-        paid_per_second: rate(from, to, |counts| settled(counts, "paid")),
-        declined_per_second: rate(from, to, |counts| settled(counts, "declined")),
+        paid_per_second: growth.paid(),
+        declined_per_second: growth.declined(),
     }
 }
 
-fn budget_row(standing: &Standing, from: Option<&Counts>, to: &Counts) -> Budget {
+fn budget_row(standing: &Standing, from: Option<&Counts>, to: &Counts, tally: Option<&Tally>) -> Budget {
     let allowed = standing.allowed(Endpoint::CreateIntent);
-    let tally = to.tally.clone().unwrap_or_default();
-    // Where nothing is limited no slot is taken; and then only a process itself knows what it sends.
-    let sent = |counts: &Counts| match allowed {
-        Some(_) => Some(counts.taken),
-        None => counts.tally.as_ref().map(|tally| tally.sent),
-    };
-    let mut throttled = tally.throttled;
-    let known = standing.total.throttled + standing.endpoints.values().map(|meter| meter.throttled).sum::<u64>();
-    if throttled.is_empty() && known > 0 {
-        throttled.insert("unknown".into(), known);
-    }
+    // Where nothing is limited no slot is taken: then about as many are sent as are finished.
+    let sent = |counts: &Counts| if allowed.is_some() { Some(counts.taken) } else { counts.settled };
     Budget {
         used_per_second: rate(from, to, sent),
         allowed_per_second: allowed.map(Thousandths),
         is_cut: standing.is_cut(Endpoint::CreateIntent),
-        throttled,
-        concurrency: to.tally.as_ref().map(|tally| tally.under_way),
+        throttled: tally.map(|tally| tally.throttled.clone()).unwrap_or_default(),
+        concurrency: tally.map(|tally| tally.in_hand),
         sharers: standing.sharers,
     }
 }
@@ -290,14 +282,13 @@ fn forecast(
 }
 
 fn point(overview: &Overview, before: Option<&Counts>, counts: &Counts, at: Timestamp) -> Point {
-    let Rates { paid_per_second: paid, declined_per_second: declined, .. } = rates(before, counts);
-    let latency = &overview.latency;
+    let Overview { latency, rates, .. } = overview;
     Point {
         at: at.0,
         accepted: rate(before, counts, |counts| counts.accepted),
         settled: rate(before, counts, |counts| counts.settled),
-        paid,
-        declined,
+        paid: rates.paid_per_second,
+        declined: rates.declined_per_second,
         waiting: overview.forecast.waiting,
         used: overview.budget.used_per_second,
         allowed: overview.budget.allowed_per_second,

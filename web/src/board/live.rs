@@ -12,7 +12,6 @@ use axum::response::Response;
 use serde_json::json;
 use shared::access::Permission;
 use shared::guards::Guard;
-use shared::message::Message;
 use tokio::time::{Instant, interval_at};
 
 use super::Looker;
@@ -69,8 +68,7 @@ async fn serve(app: App, operator: Operator, mut looker: Looker, mut socket: Web
         End::NotAllowed => (close_code::POLICY, "not_allowed"),
         End::Unavailable => (close_code::AGAIN, "not available: connect again"),
         End::GoingDown => {
-            let retry_in_ms = i64::try_from(app.env.jitter(Duration::from_secs(3)).as_millis()).unwrap_or(0) + 200;
-            let _ = send(&mut socket, Message::Reconnect { retry_in_ms }.to_json().into()).await;
+            let _ = send(&mut socket, app.farewell.say(&app)).await;
             (CLOSE_SERVICE_RESTART, "this server goes down")
         }
     };

@@ -161,11 +161,11 @@ pub struct Point {
     /// Charges allowed.
     pub allowed: Option<Thousandths>,
     /// The slow ones of a hundred: accept, charge at Stripe, wait in the queue.
-    pub accept_ms: Option<Thousandths>,
+    pub accept_ms: Option<f64>,
     /// See above.
-    pub stripe_ms: Option<Thousandths>,
+    pub stripe_ms: Option<f64>,
     /// See above.
-    pub wait_ms: Option<Thousandths>,
+    pub wait_ms: Option<f64>,
     /// Open sockets.
     pub sockets: Option<u64>,
 }

@@ -1,26 +1,19 @@
-//! What the processes of the shop have counted, put together.
-//!
-//! A process knows its own counters only through its metrics, in Prometheus's text format: they are read from there, so
-//! that what the page shows and what `/metrics` tells cannot differ.
+//! What the processes of the shop say of themselves, put together: each beat tells what a process has counted so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
+use shared::env::Timestamp;
+use shared::fleet::{Process, Quantiles};
 
 use super::overview::Thousandths;
 
-/// How long something takes: quantiles over the last minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Quantiles {
-    /// Half take no longer.
-    pub p50_ms: Thousandths,
-    /// One of a hundred takes longer.
-    pub p99_ms: Thousandths,
-}
+/// Growth is measured over about this time: a few beats, each of which may be late.
+const OVER: Duration = Duration::from_secs(6);
 
-/// How long the steps of a purchase take; none where nothing was measured in the last minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// How long the steps of a purchase take, where it takes longest; none where nothing was measured in the last minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// From a purchase's head to its 202.
     pub accept: Option<Quantiles>,
@@ -28,154 +21,174 @@ pub struct Latency {
     pub queue_wait: Option<Quantiles>,
     /// Stripe's answer to a charge.
     pub stripe: Option<Quantiles>,
-    /// The handler that settles an answer.
+    /// From what Stripe said until the room was told.
     pub settle: Option<Quantiles>,
-    /// From a settled outcome to the last socket of its room.
+    /// Until a socket has taken news of an order.
     pub push: Option<Quantiles>,
 }
 
-/// What was counted since the processes began.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What all processes together have at the moment.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Changes of orders' states, by the new state.
-    pub settled: BTreeMap<String, u64>,
-    /// Declined charges, by Stripe's word for it.
-    pub declines: BTreeMap<String, u64>,
-    /// Requests that Stripe refused for their number, by its reason.
-    pub throttled: BTreeMap<String, u64>,
-    /// Charges that were sent to Stripe.
-    pub sent: u64,
-    /// Charges under way.
-    pub under_way: u64,
     /// Open sockets and event streams.
     pub sockets: u64,
+    /// Customers who have one; one with sockets at two processes is counted there and there.
+    pub rooms: u64,
+    /// Charges under way.
+    pub in_hand: u64,
+    /// Declined charges since the workers began, by class.
+    pub declines: BTreeMap<String, u64>,
+    /// Requests that Stripe refused for their number since the workers began, by its reason.
+    pub throttled: BTreeMap<String, u64>,
     /// How long things take.
     pub latency: Latency,
 }
 
 impl Tally {
-    /// What one process has counted.
+    /// Of these processes.
     #[must_use]
-    pub fn read(text: &str) -> Self {
-        let lines: Vec<Line<'_>> = text.lines().filter_map(Line::read).collect();
-        let of = |name: &'static str| lines.iter().filter(move |line| line.name == name);
-        let by = |name: &'static str, label: &'static str| {
-            let mut sums: BTreeMap<String, u64> = BTreeMap::new();
-            for line in of(name) {
-                *sums.entry(line.label(label).unwrap_or("unknown").to_owned()).or_default() += line.whole();
+    pub fn of(processes: &[Process]) -> Self {
+        let mut tally = Self::default();
+        for process in processes {
+            let load = &process.beat.load;
+            let latency = &mut tally.latency;
+            if let Some(web) = &load.web {
+                (tally.sockets, tally.rooms) = (tally.sockets + web.sockets, tally.rooms + web.rooms);
+                slowest(&mut latency.accept, web.accept);
+                slowest(&mut latency.push, web.push);
             }
-            sums
-        };
-        let charges = |name: &'static str| {
-            of(name).filter(|line| line.label("endpoint") == Some("create_intent")).map(Line::whole).sum()
-        };
-        let times = |name: &'static str, labels: &[(&str, &str)]| quantiles(of(name), labels);
-        let latency = Latency {
-            accept: times("http_request_seconds", &[("route", "/charges"), ("status", "202")]),
-            queue_wait: times("queue_wait_seconds", &[("queue", "create_charge")]),
-            stripe: times("stripe_request_seconds", &[("operation", "charge")]),
-            settle: times("queue_handler_seconds", &[("queue", "process_response")]),
-            push: times("room_push_seconds", &[]),
-        };
-        Self {
-            settled: by("orders_settled_total", "state"),
-            declines: by("orders_declined_total", "class"),
-            throttled: by("stripe_budget_throttled_total", "reason"),
-            sent: charges("stripe_budget_used_total"),
-            under_way: charges("stripe_budget_under_way"),
-            sockets: of("room_connections").map(Line::whole).sum(),
-            latency,
+            if let Some(worker) = &load.worker {
+                tally.in_hand += u64::from(worker.in_hand);
+                add(&mut tally.declines, &worker.declines);
+                add(&mut tally.throttled, &worker.throttled);
+                slowest(&mut latency.queue_wait, worker.queue_wait);
+                slowest(&mut latency.stripe, worker.stripe);
+                slowest(&mut latency.settle, worker.settle);
+            }
+        }
+        tally
+    }
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) {
+    for (word, count) in counted {
+        *sums.entry(word.clone()).or_default() += count;
+    }
+}
+
+fn slowest(known: &mut Option<Quantiles>, other: Option<Quantiles>) {
+    if let Some(other) = other
+        && known.is_none_or(|known| known.p99_ms < other.p99_ms)
+    {
+        *known = Some(other);
+    }
+}
+
+/// How fast counters grow. A process beats when it likes, so that each is measured between beats of its own.
+#[derive(Debug, Default)]
+pub struct Growth(HashMap<String, VecDeque<Counted>>);
+
+/// What a process had counted when it beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted {
+    at: Timestamp,
+    paid: u64,
+    declined: u64,
+}
+
+impl Growth {
+    /// Takes beats into account; who is gone is forgotten.
+    pub fn note(&mut self, processes: &[Process]) {
+        self.0.retain(|name, _| processes.iter().any(|process| process.beat.name == *name));
+        for process in processes {
+            let beat = &process.beat;
+            let Some(worker) = &beat.load.worker else { continue };
+            let counted =
+                Counted { at: beat.beat_at, paid: worker.charged_total, declined: worker.declines.values().sum() };
+            let known = self.0.entry(beat.name.clone()).or_default();
+            if known.back().is_none_or(|last| last.at < counted.at) {
+                known.push_back(counted);
+            }
+            while known.get(1).is_some_and(|second| counted.at.since(second.at) >= OVER) {
+                known.pop_front();
+            }
         }
     }
 
-    /// Orders that came to this state.
+    /// Orders paid a second.
     #[must_use]
-    pub fn settled(&self, state: &str) -> u64 {
-        self.settled.get(state).copied().unwrap_or_default()
-    }
-}
-
-/// The slowest of the summaries that have these labels; none when nothing was measured lately.
-fn quantiles<'a>(lines: impl Iterator<Item = &'a Line<'a>>, labels: &[(&str, &str)]) -> Option<Quantiles> {
-    let mut found: Option<Quantiles> = None;
-    for line in lines.filter(|line| labels.iter().all(|(name, value)| line.label(name) == Some(value))) {
-        let Some(time) = line.time().filter(|time| *time > Thousandths::default()) else { continue };
-        let found = found.get_or_insert_default();
-        match line.label("quantile") {
-            Some("0.5") => found.p50_ms = found.p50_ms.max(time),
-            Some("0.99") => found.p99_ms = found.p99_ms.max(time),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// A line of Prometheus's text format: `name{label="value"} 1.5`.
-struct Line<'a> {
-    name: &'a str,
-    labels: &'a str,
-    value: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (series, value) = line.rsplit_once(' ').filter(|_| !line.starts_with('#'))?;
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        Some(Self { name, labels: labels.trim_end_matches('}'), value })
+    pub fn paid(&self) -> Option<Thousandths> {
+        self.rate(|counted| counted.paid)
     }
 
-    /// No label that is read here has a quotation mark or a comma in it.
-    fn label(&self, name: &str) -> Option<&'a str> {
-        let mut pairs = self.labels.split(',').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(label, _)| *label == name).map(|(_, value)| value.trim_matches('"'))
+    /// Charges declined a second.
+    #[must_use]
+    pub fn declined(&self) -> Option<Thousandths> {
+        self.rate(|counted| counted.declined)
     }
 
-    fn whole(&self) -> u64 {
-        self.value.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or_default()
-    }
-
-    /// A time in seconds.
-    fn time(&self) -> Option<Thousandths> {
-        let seconds = self.value.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).ok().map(Thousandths::ms)
+    /// None before any process has beaten twice.
+    fn rate(&self, of: impl Fn(&Counted) -> u64) -> Option<Thousandths> {
+        let each = self.0.values().filter_map(|known| {
+            let (first, last) = (known.front()?, known.back()?);
+            let grown = of(last).saturating_sub(of(first));
+            (last.at > first.at).then(|| Thousandths::per_second(grown, last.at.since(first.at)).0)
+        });
+        each.reduce(u64::saturating_add).map(Thousandths)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::fleet::{Kind, Load, ProcessBeat, State, WebLoad, Wish, WorkerLoad};
+
     use super::*;
 
-    #[test]
-    fn counters_and_quantiles_are_read_from_what_a_process_tells() {
-        let tally = Tally::read(
-            "# TYPE orders_settled_total counter
-orders_settled_total{state=\"paid\"} 40
-orders_settled_total{state=\"declined\"} 2
-stripe_budget_used_total{endpoint=\"create_intent\"} 43
-stripe_budget_used_total{endpoint=\"retrieve_intent\"} 7
-stripe_budget_throttled_total{reason=\"endpoint-rate\"} 3
-room_connections 12
-http_request_seconds{route=\"/charges\",status=\"202\",quantile=\"0.5\"} 0.0015
-http_request_seconds{route=\"/charges\",status=\"202\",quantile=\"0.99\"} 0.25
-http_request_seconds{route=\"/charges\",status=\"409\",quantile=\"0.99\"} 9
-http_request_seconds_sum{route=\"/charges\",status=\"202\"} 12.5
-stripe_request_seconds{operation=\"charge\",outcome=\"succeeded\",quantile=\"0.99\"} 0.6
-stripe_request_seconds{operation=\"charge\",outcome=\"declined\",quantile=\"0.99\"} 0.7
-queue_wait_seconds{queue=\"create_charge\",quantile=\"0.5\"} 0
-",
-        );
-        assert_eq!((tally.settled("paid"), tally.settled("declined"), tally.settled("review")), (40, 2, 0));
-        assert_eq!((tally.sent, tally.sockets, tally.throttled["endpoint-rate"]), (43, 12, 3));
-        let accept = tally.latency.accept.unwrap();
-        assert_eq!((accept.p50_ms, accept.p99_ms), (Thousandths(1_500), Thousandths(250_000)));
-        assert_eq!(tally.latency.stripe.unwrap().p99_ms, Thousandths(700_000), "the slower of both");
-        assert_eq!(tally.latency.queue_wait, None, "nothing was measured in the last minute");
+    fn process(name: &str, at: i64, load: Load) -> Process {
+        let beat = ProcessBeat {
+            name: name.into(),
+            kind: Kind::Worker,
+            version: "1".into(),
+            host: "here".into(),
+            pid: 1,
+            started_at: Timestamp(0),
+            beat_at: Timestamp(at),
+            state: State::Running,
+            wish: Wish::default(),
+            load,
+        };
+        Process { beat, wish: Wish::default() }
+    }
+
+    fn worker(name: &str, at: i64, paid: u64, declined: u64) -> Process {
+        let declines = BTreeMap::from([("card_declined".to_owned(), declined)]);
+        let stripe = Some(Quantiles { p50_ms: 500.0, p99_ms: 900.0 });
+        let worker = WorkerLoad { charged_total: paid, in_hand: 3, declines, stripe, ..WorkerLoad::default() };
+        process(name, at, Load { worker: Some(worker), ..Load::default() })
     }
 
     #[test]
-    fn nonsense_counts_nothing() {
-        for text in ["", "\n\n", "{", "a{b} c", "orders_settled_total{state=\"paid\"} NaN", "room_connections"] {
-            assert_eq!(Tally::read(text), Tally { settled: Tally::read(text).settled, ..Tally::default() }, "{text}");
-        }
+    fn processes_are_added_up_and_times_are_those_of_the_slowest() {
+        let slow = Some(Quantiles { p50_ms: 2.0, p99_ms: 80.0 });
+        let web = WebLoad { sockets: 10, rooms: 8, accept: slow, ..WebLoad::default() };
+        let quick = WebLoad { sockets: 5, accept: Some(Quantiles { p50_ms: 3.0, p99_ms: 9.0 }), ..WebLoad::default() };
+        let serves = |name: &str, web| process(name, 0, Load { web: Some(web), ..Load::default() });
+        let all = [serves("a", web), serves("b", quick), worker("c", 0, 1, 2), worker("d", 0, 1, 3)];
+        let tally = Tally::of(&all);
+        assert_eq!((tally.sockets, tally.rooms, tally.in_hand), (15, 8, 6));
+        assert_eq!((tally.declines["card_declined"], tally.latency.accept, tally.latency.push), (5, slow, None));
+    }
+
+    #[test]
+    fn each_process_grows_between_its_own_beats_and_who_is_gone_does_not_count() {
+        let mut growth = Growth::default();
+        growth.note(&[worker("a", 1_000, 100, 0)]);
+        assert_eq!(growth.paid(), None, "one beat is no growth");
+        growth.note(&[worker("a", 3_000, 120, 1), worker("b", 3_100, 7, 0)]);
+        assert_eq!((growth.paid(), growth.declined()), (Some(Thousandths(10_000)), Some(Thousandths(500))));
+        growth.note(&[worker("a", 3_000, 120, 1), worker("b", 5_100, 27, 0)]);
+        assert_eq!(growth.paid(), Some(Thousandths(20_000)), "ten of each");
+        growth.note(&[worker("b", 7_100, 27, 0)]);
+        assert_eq!(growth.paid(), Some(Thousandths(5_000)));
     }
 }

@@ -1,5 +1,6 @@
 use shared::budget::{Budget as Slots, Limits};
 use shared::env::Seeded;
+use shared::fleet::memory::MemoryFleet;
 use shared::ledger::book::Terms;
 use shared::ledger::conformance::demo;
 use shared::ledger::memory::MemoryLedger;
@@ -14,12 +15,14 @@ use super::*;
 async fn composer(seeded: &Seeded) -> Composer {
     let env = seeded.env();
     let ledger: SharedLedger = Arc::new(MemoryLedger::new(env.clone(), Terms::default()));
+    let budget = Arc::new(Slots::alone(env.clone(), Limits::default()));
+    let outlook = Outlook { fleet: Arc::new(MemoryFleet::new(env.clone())), budget: budget.clone() };
     let sources = Sources {
         ledger: ledger.clone(),
         stock: Arc::new(MemoryStock::new(env.clone())),
         queue: Arc::new(Memory::new(env.clone(), QueueOptions::default())),
-        budget: Arc::new(Slots::alone(env.clone(), Limits::default())),
-        counted: None,
+        budget,
+        outlook,
         env,
     };
     ledger.create_sale(demo(5, None)).await.unwrap();
