@@ -117,5 +117,8 @@ fn steering() -> Router<App> {
         .route("/ops/api/jobs", get(ops::jobs::list))
         .route("/ops/api/jobs/retry", post(ops::jobs::retry))
         .route("/ops/api/jobs/discard", post(ops::jobs::discard))
+        .route("/ops/api/orders/{order}", get(ops::orders::show))
+        .route("/ops/api/orders/{order}/review", post(ops::orders::decide))
+        .route("/ops/api/reviews", get(ops::orders::reviews))
         .route("/ops/api/trail", get(ops::trail::list))
 }

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod process;
 pub mod process_response;
 pub mod refunds;
+pub mod review;
 pub mod run;
 pub mod settle;
 pub mod sweep;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authentication::authentication;
 use crate::create_charge::charge_and_settle;
 use crate::process_response::process_response;
+use crate::review::review;
 use crate::webhook::webhook;
 use crate::{Context, sweep};
 
@@ -22,6 +23,8 @@ const LEASE: &str = "sweep";
 /// How long the sweep of a worker that died is nobody's; it is asked for three times as often.
 const TERM: Duration = Duration::from_secs(3);
 
+/// Decisions of people that a worker carries out at the same time; there are few, and each asks Stripe.
+const REVIEWS: usize = 2;
 /// The budget is looked at this often.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -58,7 +61,9 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     let events = worker(options.concurrency);
     let monitor = register(monitor, queue.clone(), env.clone(), events, ctx.clone(), webhook);
     let authentications = worker(options.concurrency);
-    let monitor = register(monitor, queue, env, authentications, ctx, authentication);
+    let monitor = register(monitor, queue.clone(), env.clone(), authentications, ctx.clone(), authentication);
+    let decisions = worker(REVIEWS);
+    let monitor = register(monitor, queue, env, decisions, ctx, review);
     monitor
         .run_with_signal(async move {
             shutdown.cancelled().await;
