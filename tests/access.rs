@@ -15,7 +15,7 @@ use tests::harness::client::{Reply, exchange};
 use tests::harness::desk::{Desk, binary};
 use tokio::io::AsyncWriteExt as _;
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// Runs a command that reads a password from its standard input.
 async fn with_password(desk: &Desk, arguments: &[&str], password: &str) -> Output {
@@ -37,7 +37,7 @@ fn said(output: &Output) -> (Option<i32>, String) {
 }
 
 /// Adds an operator with [`PASSWORD`].
-async fn add(desk: &Desk, name: &str, role: &str) {
+pub(crate) async fn add(desk: &Desk, name: &str, role: &str) {
     let added = with_password(desk, &["operator", "add", name, "--role", role], PASSWORD).await;
     assert_eq!(said(&added).0, Some(0), "{}", said(&added).1);
 }
@@ -52,13 +52,13 @@ async fn ask(base: &str, method: &str, path: &str, headers: &[(&str, &str)], bod
 }
 
 /// Tries to log in from a page of the shop's own, with these headers besides.
-async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)]) -> Reply {
+pub(crate) async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)]) -> Reply {
     let headers = [&[("content-type", "application/json"), ("origin", base)], more].concat();
     ask(base, "POST", "/ops/api/login", &headers, json!({"name": name, "password": password}).to_string()).await
 }
 
 /// Logs in with [`PASSWORD`]; the cookie, as a browser sends it back.
-async fn log_in(base: &str, name: &str) -> String {
+pub(crate) async fn log_in(base: &str, name: &str) -> String {
     let reply = try_log_in(base, name, PASSWORD, &[]).await;
     assert_eq!(reply.status, 204, "{name}: {}", reply.text());
     cookie_of(&reply)
@@ -74,13 +74,13 @@ async fn me(base: &str, cookie: &str) -> Reply {
 }
 
 /// Asserts that a door knows this cookie as an operator's.
-async fn is_known(base: &str, cookie: &str, name: &str) {
+pub(crate) async fn is_known(base: &str, cookie: &str, name: &str) {
     let reply = me(base, cookie).await;
     assert_eq!((reply.status, &reply.json()["name"]), (200, &name.into()), "{}", reply.text());
 }
 
 /// Asserts that a door does not know this cookie.
-async fn is_nobody(base: &str, cookie: &str) {
+pub(crate) async fn is_nobody(base: &str, cookie: &str) {
     let reply = me(base, cookie).await;
     assert_eq!((reply.status, reply.refusal("me").as_str()), (401, "no_operator"));
 }

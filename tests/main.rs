@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod api;
 mod bad_input;
 mod bench;
 mod browser;
@@ -22,6 +23,7 @@ mod redis_server;
 mod rooms;
 mod sandbox;
 mod sdk;
+mod security;
 mod simulation;
 mod steering;
 mod stock;

@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod charges;
 pub mod checkout;
 pub mod connection;
+pub mod description;
 pub mod events;
 pub mod gathered;
 pub mod guard;
@@ -86,7 +87,10 @@ pub fn router(app: App) -> Router {
         .route("/sales/{sale}", get(assets::sale))
         .route("/tickets", get(assets::tickets))
         .route("/static/{build}/{*path}", get(assets::file))
-        .route("/favicon.ico", get(assets::favicon));
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/api", get(description::page))
+        .route("/openapi.json", get(description::openapi))
+        .route("/asyncapi.json", get(description::asyncapi));
     let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
     let operators = Router::new()
         .route("/healthz", get(health::live))
