@@ -4,6 +4,7 @@
 mod access;
 mod alerts;
 mod answers;
+mod api;
 mod bad_input;
 mod bench;
 mod board;
@@ -28,6 +29,7 @@ mod redis_server;
 mod rooms;
 mod sandbox;
 mod sdk;
+mod security;
 mod simulation;
 mod steering;
 mod stock;
