@@ -24,7 +24,7 @@ const WINDOW: Duration = Duration::from_millis(250);
 const FIRST_GUESS: Duration = Duration::from_millis(2);
 /// Nobody is told to come sooner than this, or (but for what is added so that they do not come together) later than that.
 const SOONEST: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(30);
+const LATEST: Duration = Duration::from_secs(60);
 
 /// How much a web process takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

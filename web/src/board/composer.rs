@@ -1,7 +1,7 @@
 //! Puts the overview together, from where each thing is known: sales and counters from the ledger, units from the stock,
 //! jobs from the queue, rates from what the processes have counted since the last look.
 //!
-//! Somebody has to ask for each look; one within [`FRESH`] of the last is that one again. So many who look cost no more
+//! Somebody has to ask for each look; one within `FRESH` of the last is that one again. So many who look cost no more
 //! than one. What cannot be read in time is left out.
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! `GET /ops/live`: the overview, once a second, as a websocket.
 //!
 //! All who look get the same frame, which is written once. One who does not keep up misses frames, and nothing else: only
-//! the newest is kept. It is asked every [`ASK_EVERY`] whether they may still look; a page that is merely left open does
+//! the newest is kept. It is asked every `ASK_EVERY` whether they may still look; a page that is merely left open does
 //! not keep a session from idling, and says `active` when somebody is at it.
 
 use std::time::Duration;
