@@ -12,6 +12,7 @@ mod guards;
 mod imports;
 mod invariants;
 mod observability;
+mod migrations;
 mod packaging;
 mod purity;
 mod rust;
