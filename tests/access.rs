@@ -58,7 +58,7 @@ pub(crate) async fn ask(
 }
 
 /// Tries to log in from a page of the shop's own, with these headers besides.
-async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)]) -> Reply {
+pub(crate) async fn try_log_in(base: &str, name: &str, password: &str, more: &[(&str, &str)]) -> Reply {
     let headers = [&[("content-type", "application/json"), ("origin", base)], more].concat();
     ask(base, "POST", "/ops/api/login", &headers, json!({"name": name, "password": password}).to_string()).await
 }
@@ -80,13 +80,13 @@ pub(crate) async fn me(base: &str, cookie: &str) -> Reply {
 }
 
 /// Asserts that a door knows this cookie as an operator's.
-async fn is_known(base: &str, cookie: &str, name: &str) {
+pub(crate) async fn is_known(base: &str, cookie: &str, name: &str) {
     let reply = me(base, cookie).await;
     assert_eq!((reply.status, &reply.json()["name"]), (200, &name.into()), "{}", reply.text());
 }
 
 /// Asserts that a door does not know this cookie.
-async fn is_nobody(base: &str, cookie: &str) {
+pub(crate) async fn is_nobody(base: &str, cookie: &str) {
     let reply = me(base, cookie).await;
     assert_eq!((reply.status, reply.refusal("me").as_str()), (401, "no_operator"));
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod api;
 mod bad_input;
 mod bench;
 mod board;
@@ -24,6 +25,7 @@ mod redis_server;
 mod rooms;
 mod sandbox;
 mod sdk;
+mod security;
 mod simulation;
 mod steering;
 mod stock;

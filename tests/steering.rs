@@ -1,6 +1,7 @@
 //! Operators steer sales, jobs and orders: by HTTP and by command alike, and with a trail of who did what and why.
 
 mod sales;
+mod work;
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -2,14 +2,18 @@
 //!
 //! A job of the previous version must stay readable, since a deployment finds the queue full of them.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::ledger::Word;
 use crate::order::{Order, Outcome};
 use crate::queue::Job;
 
 /// Every queue that web and worker use.
-pub const QUEUES: [&str; 4] = [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE, Authentication::QUEUE];
+pub const QUEUES: [&str; 5] =
+    [CreateCharge::QUEUE, ProcessResponse::QUEUE, Webhook::QUEUE, Authentication::QUEUE, Review::QUEUE];
 
 /// Charge an attempt of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +151,73 @@ impl Job for Webhook {
     }
 }
 
+/// Do what a person has decided about an order in review, as far as Stripe agrees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum Review {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// The order.
+        order: Uuid,
+        /// The attempt's number.
+        attempt: u32,
+        /// What was decided.
+        decision: Decision,
+        /// By whom, and why.
+        word: Word,
+    },
+}
+
+/// What a person can decide about an order in review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Send the charge again, as it was.
+    ChargeAgain,
+    /// Ask Stripe what became of the payment.
+    LookAgain,
+    /// Call the order off, once nothing can be paid any more.
+    Cancel,
+    /// Give back another sum than the order's, and call the order off.
+    Refund,
+}
+
+impl Decision {
+    /// Every decision.
+    pub const ALL: [Self; 4] = [Self::ChargeAgain, Self::LookAgain, Self::Cancel, Self::Refund];
+
+    /// The stable machine word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChargeAgain => "charge_again",
+            Self::LookAgain => "look_again",
+            Self::Cancel => "cancel",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+impl FromStr for Decision {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|decision| decision.as_str() == word);
+        found.ok_or_else(|| format!("a decision is one of {}", Self::ALL.map(Self::as_str).join(", ")))
+    }
+}
+
+impl Job for Review {
+    const QUEUE: &'static str = "review";
+
+    /// Each decision has its own: who wants to call an order off does not wait for a look.
+    fn key(&self) -> String {
+        let Self::V1 { order, attempt, decision, .. } = self;
+        format!("{order}:{attempt}:{}", decision.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +236,15 @@ mod tests {
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(text, r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"cause":"given_up"}"#);
         assert_eq!(job.key(), "00000000-0000-0000-0000-000000000000:1:given_up");
+        let word = Word { by: "operator:ann".into(), why: None };
+        let job = Review::V1 { order: Uuid::nil(), attempt: 1, decision: Decision::LookAgain, word };
+        let text = concat!(
+            r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"decision":"look_again","#,
+            r#""word":{"by":"operator:ann","why":null}}"#
+        );
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Review>(text).unwrap(), job);
+        assert!(Decision::ALL.iter().all(|decision| decision.as_str().parse() == Ok(*decision)));
         let text = concat!(
             r#"{"v":"1","order":"00000000-0000-0000-0000-000000000000","attempt":1,"#,
             r#""outcome":{"outcome":"processing","payment_intent":"pi_1"}}"#

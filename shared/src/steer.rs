@@ -9,6 +9,7 @@
 //!   changes the ledger has its line there besides, written with the change or neither.
 
 mod jobs;
+mod order;
 mod row;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::sale::Sale;
 use crate::stock::{SharedStock, StockError};
 
 pub use jobs::{DeadRow, JobDone, Jobs, QueueRow};
+pub use order::{AttemptRow, Decided, Event, OrderRow, RefundRow, Story};
 pub use row::{SaleRow, TierRow, expected};
 
 /// The room of news for every web process. No customer has this id.

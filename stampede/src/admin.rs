@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::access::SharedAccess;
 use shared::env::{Env, Timestamp};
+use shared::jobs::Decision;
 use shared::ledger::records::is_note;
 use shared::ledger::{Created, Image, Ledger, RefundAsked, RefundRequest, RefundWhat};
 use shared::message::Message;
@@ -39,6 +40,8 @@ pub(crate) enum Admin {
     ShowSale { sale: String },
     Steer(Deed),
     Jobs { dead: bool },
+    Reviews,
+    Decide { order: Uuid, decision: Decision, reason: Option<String> },
     Job { queue: String, key: String, discard: bool, reason: Option<String> },
     ShowOrder { order: Uuid },
     Refund(NewRefund),
@@ -119,6 +122,8 @@ impl Desk {
             Admin::ShowSale { sale } => self.show(&sale).await?,
             Admin::Steer(deed) => self.steer(deed).await?,
             Admin::Jobs { dead } => self.jobs(dead).await?,
+            Admin::Reviews => self.reviews().await?,
+            Admin::Decide { order, decision, reason } => self.decide(order, decision, reason).await?,
             Admin::Job { queue, key, discard, reason } => self.job((&queue, &key), discard, reason).await?,
             Admin::ShowOrder { order } => self.order(order).await?,
             Admin::Refund(refund) => self.refund(refund).await?,

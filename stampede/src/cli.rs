@@ -14,7 +14,7 @@ use crate::forecast::Asked;
 use crate::operators::{self, Keys, Operators};
 use crate::sandbox;
 use crate::simulate::Simulate;
-use crate::steering::{SteerSale, TypedJobs};
+use crate::steering::{SteerSale, TypedJobs, TypedReview};
 use crate::top;
 use crate::workers;
 
@@ -84,6 +84,9 @@ pub(crate) enum Typed {
     /// Looks at the stock
     #[command(subcommand)]
     Stock(Stock),
+    /// Lists the orders that wait for a person, and decides what becomes of them
+    #[command(subcommand)]
+    Review(TypedReview),
     /// Shows how many jobs are where, and sees to those that wait for a person
     Jobs(TypedJobs),
     /// Adds, changes and removes the people who may steer the shop
@@ -348,6 +351,7 @@ impl Cli {
             Typed::Sale(Sale::Show { sale, output }) => admin(Admin::ShowSale { sale }, output),
             Typed::Sale(Sale::Steer(typed)) => steered(typed.asked()),
             Typed::Jobs(typed) => steered(typed.asked()),
+            Typed::Review(typed) => steered(typed.asked()),
             Typed::Order(Order::Show { order, output }) => admin(Admin::ShowOrder { order }, output),
             Typed::Order(Order::Refund(refund)) => {
                 let output = refund.output;

@@ -8,8 +8,10 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::access::By;
+use shared::jobs::Decision;
 use shared::ledger::{Control, Controlled};
-use shared::steer::{Helm, JobDone, Jobs, Orders};
+use shared::order::Order;
+use shared::steer::{Decided, Helm, JobDone, Jobs, OrderRow, Orders};
 use uuid::Uuid;
 
 use crate::admin::{Admin, Desk};
@@ -78,6 +80,34 @@ pub(crate) struct TypedJobs {
     output: Output,
 }
 
+/// `stampede review …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TypedReview {
+    /// Lists the orders that wait for a person, the longest first
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Decides what becomes of one; no decision makes it paid, or its stock free, without Stripe's word
+    #[command(after_help = DECISIONS)]
+    Decide {
+        /// The order's id
+        order: Uuid,
+        /// charge_again, look_again, cancel or refund
+        decision: Decision,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+const DECISIONS: &str = "Decisions:
+  charge_again  send the charge as it was, under the same key: nothing is taken twice
+  look_again    ask Stripe what became of the payment; if it is paid, so is the order
+  cancel        end at Stripe what could still be paid, and then cancel the order and free its stock
+  refund        give back what Stripe took if it is another sum than the order's, and cancel the order";
+
 /// What to do about a job that waits for a person.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobDeed {
@@ -90,7 +120,7 @@ pub(crate) enum JobDeed {
 /// A dead job.
 #[derive(Debug, Args)]
 pub(crate) struct Job {
-    /// create_charge, process_response, webhook or authentication
+    /// create_charge, process_response, webhook, authentication or review
     queue: String,
     /// Its name there, as `stampede jobs --dead` shows it
     key: String,
@@ -132,6 +162,18 @@ impl TypedJobs {
             None => (Admin::Jobs { dead: self.dead }, self.output),
             Some(JobDeed::Retry(job)) => of(job, false),
             Some(JobDeed::Discard(job)) => of(job, true),
+        }
+    }
+}
+
+impl TypedReview {
+    /// What was asked, and how to print the answer.
+    pub(crate) fn asked(self) -> (Admin, Output) {
+        match self {
+            Self::List { output } => (Admin::Reviews, output),
+            Self::Decide { order, decision, why, output } => {
+                (Admin::Decide { order, decision, reason: why.reason }, output)
+            }
         }
     }
 }
@@ -220,6 +262,48 @@ impl Desk {
             JobDone::Yes => Reply::made(format!("{queue} {key} {deed}.\n"), json!({ "queue": queue, "key": key })),
             JobDone::Unknown => Reply::refused(format!("{queue} has no dead job {key:?}")),
             JobDone::NoQueue => Reply::refused(NO_QUEUE.to_owned()),
+        })
+    }
+}
+
+impl Desk {
+    /// Lists the orders that wait for a person.
+    pub(crate) async fn reviews(&self) -> anyhow::Result<Reply> {
+        let waiting = json!({ "orders": self.helm().reviews().await? });
+        let mut text = String::new();
+        for order in waiting["orders"].as_array().into_iter().flatten() {
+            let word = |name: &str| order[name].as_str().unwrap_or_default();
+            let _ = writeln!(text, "{}  {}  {}: {}", word("updated_at"), word("id"), word("sale"), word("review"));
+        }
+        if text.is_empty() {
+            text = "No order waits for a person.\n".into();
+        }
+        Ok(Reply::made(text, waiting))
+    }
+
+    /// Does what a person has decided about an order in review.
+    pub(crate) async fn decide(&self, id: Uuid, decision: Decision, reason: Option<String>) -> anyhow::Result<Reply> {
+        let orders = match Orders::new(By::cli(), reason) {
+            Ok(orders) => orders,
+            Err(sentence) => return Ok(Reply::refused(sentence)),
+        };
+        let made = |order: &Order, queued: bool, done: &str| {
+            let data = json!({ "order": OrderRow::new(order), "decision": decision, "queued": queued });
+            Reply::made(format!("order {id}: {done}.\n"), data)
+        };
+        Ok(match self.helm().decide(id, decision, &orders).await? {
+            Decided::Done(order) => made(&order, false, "it waits for its charge again"),
+            Decided::Queued(order) => {
+                made(&order, true, "a worker asks Stripe; `stampede order show` tells what comes of it")
+            }
+            Decided::NotInReview(order) => Reply::refused(format!("the order is {}; it waits for nobody", order.state)),
+            Decided::MoneyTaken(_) => Reply::refused(
+                "Stripe has taken another sum than the order's; decide `refund`, and it goes back".to_owned(),
+            ),
+            Decided::Unknown => Reply::refused(format!("there is no order {id}")),
+            Decided::NoQueue => {
+                Reply::refused("no process sells at the moment, and a worker has to ask Stripe".to_owned())
+            }
         })
     }
 }

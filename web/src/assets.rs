@@ -33,7 +33,7 @@ static BUILD: LazyLock<String> = LazyLock::new(|| {
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..9])
 });
 
-fn page(name: &str, headers: HeaderMap) -> Response {
+pub(crate) fn page(name: &str, headers: HeaderMap) -> Response {
     let Some(file) = Static::get(name) else { return Problem::not_found().into_response() };
     let html = String::from_utf8_lossy(&file.data).replace("{{static}}", &format!("/static/{}", *BUILD));
     let mut response = (headers, Html(html)).into_response();

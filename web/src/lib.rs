@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod charges;
 pub mod checkout;
 pub mod connection;
+pub mod description;
 pub mod events;
 pub mod farewell;
 pub mod gathered;
@@ -93,9 +94,12 @@ pub fn router(app: App) -> Router {
         .route("/tickets", get(assets::tickets))
         .route("/ops", get(assets::ops))
         .route("/static/{build}/{*path}", get(assets::file))
-        .route("/favicon.ico", get(assets::favicon));
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/api", get(description::page))
+        .route("/openapi.json", get(description::openapi))
+        .route("/asyncapi.json", get(description::asyncapi));
     // What the page of operators lives on; what it does stands among the calls, under `/ops/api`.
-    let steering = Router::new().route("/ops/live", get(board::live::open));
+    let live = Router::new().route("/ops/live", get(board::live::open));
     let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
     let operators = Router::new()
         .route("/healthz", get(health::live))
@@ -106,7 +110,7 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .merge(stripe)
         .merge(rooms)
-        .merge(steering)
+        .merge(live)
         .merge(operators)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -127,5 +131,8 @@ fn steering() -> Router<App> {
         .route("/ops/api/jobs", get(ops::jobs::list))
         .route("/ops/api/jobs/retry", post(ops::jobs::retry))
         .route("/ops/api/jobs/discard", post(ops::jobs::discard))
+        .route("/ops/api/orders/{order}", get(ops::orders::show))
+        .route("/ops/api/orders/{order}/review", post(ops::orders::decide))
+        .route("/ops/api/reviews", get(ops::orders::reviews))
         .route("/ops/api/trail", get(ops::trail::list))
 }

@@ -3,6 +3,7 @@
 //! Every deed may come with a `reason`, and leaves its line in the trail. An answer is of the moment: it is kept by nobody.
 
 pub mod jobs;
+pub mod orders;
 pub mod sales;
 pub mod trail;
 

@@ -179,7 +179,7 @@ pub(crate) async fn conclude(ctx: &Context, info: JobInfo, order: &Order, asked:
 }
 
 /// Asks Stripe what became of a payment, by its id, or else among all payments of the time.
-async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) -> Result<Outcome, Finish> {
+pub(crate) async fn look_up(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) -> Result<Outcome, Finish> {
     if attempt.return_to().is_some() {
         return checkout::look_up(ctx, info, order, attempt).await;
     }

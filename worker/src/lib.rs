@@ -12,6 +12,7 @@ pub mod pace;
 pub mod process;
 pub mod process_response;
 pub mod refunds;
+pub mod review;
 pub mod run;
 pub mod settle;
 pub mod sweep;

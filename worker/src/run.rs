@@ -15,6 +15,7 @@ use crate::authentication::authentication;
 use crate::create_charge::charge_and_settle;
 use crate::pace::Pace;
 use crate::process_response::process_response;
+use crate::review::review;
 use crate::webhook::webhook;
 use crate::{Context, sweep};
 
@@ -27,6 +28,8 @@ const TERM: Duration = Duration::from_secs(3);
 /// is known, or ask Stripe.
 const OTHERS: (usize, usize) = (100, 500);
 
+/// Decisions of people that a worker carries out at the same time; there are few, and each asks Stripe.
+const REVIEWS: usize = 2;
 /// The budget is looked at this often.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -65,7 +68,8 @@ pub async fn run(ctx: Context, options: Options, shutdown: CancellationToken) ->
     let monitor = register(monitor, queue.clone(), env.clone(), charges, ctx.clone(), charge_and_settle);
     let monitor = register(monitor, queue.clone(), env.clone(), worker(others), ctx.clone(), process_response);
     let monitor = register(monitor, queue.clone(), env.clone(), worker(others), ctx.clone(), webhook);
-    let monitor = register(monitor, queue, env, worker(others), ctx, authentication);
+    let monitor = register(monitor, queue.clone(), env.clone(), worker(others), ctx.clone(), authentication);
+    let monitor = register(monitor, queue, env, worker(REVIEWS), ctx, review);
     monitor
         .run_with_signal(async move {
             shutdown.cancelled().await;

@@ -18,6 +18,7 @@ mod missing;
 mod refund_events;
 mod refund_walk;
 mod refunds;
+mod reviews;
 mod stripe;
 mod sweeping;
 mod till;

@@ -7,6 +7,7 @@
 //! Steps share what is compiled: clippy and rustdoc read the same check artifacts, and the tests run on what the build
 //! step made, because both select the whole workspace with the same features.
 
+mod api;
 mod chaos;
 mod deny;
 mod hunt;
@@ -42,6 +43,8 @@ enum Task {
     Model(Passed),
     /// Feed everything that reads what others write, in a release build on every core: --inputs, --seed, --only, --at.
     Fuzz(Passed),
+    /// Have a fuzzer ask a shop whatever the description of its API allows, and more: --examples.
+    Api(api::ApiArgs),
     /// Run whole sales of thousands of shoppers in which processes, servers and Stripe fail, by seeds.
     Chaos(chaos::ChaosArgs),
     /// Measure Stampede and its peers side by side, optimised: `cargo xtask bench --help` lists what can be measured.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
         Task::Bench(args) => measure::measure(&mut steps, &args),
+        Task::Api(args) => api::run(&mut steps, &args),
         Task::Chaos(args) => chaos::run(&mut steps, &args),
         Task::Mutants { quick, guards } => mutants(&mut steps, quick, &guards),
     };

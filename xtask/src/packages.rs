@@ -1,4 +1,4 @@
-//! npm and Python packages of the tests: the accessibility audit, and Stripe's own SDKs. Installed from lock files into
+//! npm and Python packages of the tests: the accessibility audit, Stripe's own SDKs, and the fuzzer of the API. Installed from lock files into
 //! the tests' folders, and again only when a lock file has changed.
 
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::steps::{root, run};
 pub(crate) struct Packages {
     /// The Python of the virtual environment, if the tests have one.
     pub(crate) python: Option<PathBuf>,
+    /// The Python that has the fuzzer of the API.
+    pub(crate) fuzzer: Option<PathBuf>,
 }
 
 /// Installs all of them.
@@ -21,7 +23,7 @@ pub(crate) fn install() -> Result<Packages> {
     for folder in ["tests/tools", "tests/sdk"] {
         npm(&root().join(folder))?;
     }
-    Ok(Packages { python: python(&root().join("tests/sdk"))? })
+    Ok(Packages { python: python(&root().join("tests/sdk"))?, fuzzer: python(&root().join("tests/api"))? })
 }
 
 /// The tests of the page's modules, which need Node alone.

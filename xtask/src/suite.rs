@@ -20,11 +20,12 @@ use crate::steps::{cargo, root, run, target};
 pub(crate) struct Environment(Vec<(&'static str, PathBuf)>);
 
 impl Environment {
-    /// Binaries, the cluster, and Stripe's SDK for Python.
+    /// Binaries, the cluster, Stripe's SDK for Python, and the fuzzer of the API.
     pub(crate) fn new(cluster: &Cluster, packages: Packages) -> Result<Self> {
         let mut variables = binaries(&target().join("debug"))?;
         variables.push(("STAMPEDE_TEST_POSTGRES", PathBuf::from(cluster.url())));
         variables.extend(packages.python.map(|python| ("STAMPEDE_TEST_PYTHON", python)));
+        variables.extend(packages.fuzzer.map(|python| ("STAMPEDE_TEST_SCHEMATHESIS", python)));
         Ok(Self(variables))
     }
 

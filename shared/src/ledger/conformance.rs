@@ -13,6 +13,7 @@ mod orders;
 mod pairs;
 mod records;
 mod refunds;
+mod reviews;
 mod sales;
 mod sweeps;
 
@@ -71,6 +72,10 @@ pub fn stories() -> Vec<Story> {
         orders::stock_is_released_only_when_stripe_has_said_that_it_cannot_be_paid,
         orders::three_d_secure_keeps_what_the_page_needs_while_it_needs_it,
         orders::a_person_decides_what_a_machine_cannot,
+        reviews::orders_that_wait_for_a_person_are_listed_the_longest_first,
+        reviews::another_sum_goes_back_once_and_its_units_are_free,
+        reviews::an_order_that_waits_for_nobody_cannot_be_rejected,
+        reviews::an_event_can_be_seen_to_once_more,
         orders::a_customers_orders_come_the_newest_first,
         orders::the_sweep_finds_what_was_left_behind,
         records::the_audit_trail_tells_the_whole_story_in_order,

@@ -196,7 +196,7 @@ pub enum Control {
 }
 
 /// Who steers, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     /// Who, for the audit trail.
     pub by: String,

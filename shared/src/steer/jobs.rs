@@ -8,6 +8,7 @@
 //! | `create_charge` | the sweep gave the order to review, or does so within a second | the order is charged after all, under the same key with the same bytes | the order stays in review for a person; one that was not given there yet is queued again by the sweep within a minute |
 //! | `process_response` | likewise | what Stripe said is settled | what Stripe said is asked for again: by the sweep under the same key, or by whoever decides the review |
 //! | `webhook` | the event counts as seen to | the event is seen to once more | its payment is found by the comparison with Stripe every five minutes, its refund in Stripe's dashboard |
+//! | `review` | the order is in review still | what was decided is tried again | a person decides once more |
 //! | `authentication` | the order waits for its buyer until its time is over | Stripe is asked again | the sweep asks Stripe after a minute of silence, and closes the order when its time is over |
 
 use std::sync::Arc;
@@ -19,9 +20,7 @@ use super::{Helm, Orders, SteerError};
 use crate::access::Came;
 use crate::access::trail::{DONE, FAILED};
 use crate::jobs::{CreateCharge, QUEUES, Webhook};
-use crate::ledger::{Applied, Change};
-use crate::order::State;
-use crate::queue::{DeadJob, Job as _, NewJob, Queue};
+use crate::queue::{DeadJob, Job as _, Queue};
 
 /// Dead jobs of a queue that are shown at most.
 const MOST_DEAD: usize = 200;
@@ -178,30 +177,12 @@ impl Helm {
         }
         if queue == CreateCharge::QUEUE {
             if let Some((order, attempt)) = order_of(key) {
-                self.charge_again(queues, order, attempt, orders).await?;
+                self.charge_again(order, attempt, orders).await?;
             }
         } else if queue == Webhook::QUEUE {
             self.ledger.event_again(key).await?;
         }
         Ok(JobDone::Yes)
-    }
-
-    /// An order that was given to review for its dead job is charged after all.
-    pub(super) async fn charge_again(
-        &self,
-        queues: &Arc<dyn Queue>,
-        order: Uuid,
-        attempt: u32,
-        orders: &Orders,
-    ) -> Result<Option<Applied>, SteerError> {
-        let known = self.ledger.order(order).await?;
-        if !known.is_some_and(|order| order.state == State::Review && order.attempt == attempt) {
-            return Ok(None);
-        }
-        let applied = self.ledger.apply(order, Change::Approved(orders.word())).await?;
-        // A worker may have met the job before the order could be charged again, and finished it.
-        queues.push(vec![NewJob::of(&CreateCharge::V1 { order, attempt })?]).await?;
-        Ok(Some(applied))
     }
 }
 

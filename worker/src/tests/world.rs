@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::budget::{Budget, Limits};
 use shared::env::{Env, Seeded};
-use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, QUEUES, Webhook};
+use shared::jobs::{Authentication, Cause, CreateCharge, ProcessResponse, QUEUES, Review, Webhook};
 use shared::ledger::book::Terms;
 use shared::ledger::memory::MemoryLedger;
 use shared::ledger::{Accept, Accepted, Created, InboxEvent, Ledger as _};
@@ -31,6 +31,7 @@ use super::stripe::SmallStripe;
 use crate::authentication::authentication;
 use crate::create_charge::create_charge;
 use crate::process_response::process_response;
+use crate::review::review;
 use crate::webhook::webhook;
 use crate::{Context, Patience, sweep};
 
@@ -167,6 +168,7 @@ impl World {
             CreateCharge::QUEUE => delivery.admit(CRASHES).map(|job| create_charge(ctx, job, info).boxed()),
             ProcessResponse::QUEUE => delivery.admit(CRASHES).map(|job| process_response(ctx, job, info).boxed()),
             Authentication::QUEUE => delivery.admit(CRASHES).map(|job| authentication(ctx, job, info).boxed()),
+            Review::QUEUE => delivery.admit(CRASHES).map(|job| review(ctx, job, info).boxed()),
             _ => delivery.admit(CRASHES).map(|job| webhook(ctx, job, info).boxed()),
         };
         admitted.unwrap_or_else(|dead| std::future::ready(dead).boxed())
