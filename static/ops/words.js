@@ -173,7 +173,7 @@ export const text = {
     },
     recommended: (n) => `${several(n, "worker is", "workers are")} enough`,
     concurrency: "Set concurrency",
-    concurrency_of: (name) => `Set the concurrency of ${name}`,
+    concurrency_of: (name) => `Set concurrency of ${name}`,
     drain: "Drain",
     drain_of: (name) => `Drain ${name}`,
   },

@@ -98,11 +98,11 @@ pub(crate) fn table() -> Vec<Row> {
         post("/ops/api/orders/{order}/review", May(Steer), json!({"decision": "look_again"}), &[404]),
         get("/ops/api/reviews", May(SeeOrders), &[200]),
         get("/ops/api/trail", May(See), &[200]),
-        post("/ops/api/workers/{name}/drain", May(Steer), why(), &[404]),
-        post("/ops/api/workers/{name}/concurrency", May(Steer), json!({"concurrency": 2}), &[404]),
         get("/ops/api/processes", May(See), &[200]),
-        get("/ops/live", May(See), &[400, 426]),
+        post("/ops/api/workers/{name}/concurrency", May(Steer), json!({"concurrency": 1}), &[404]),
+        post("/ops/api/workers/{name}/drain", May(Steer), why(), &[404]),
         get("/ops", Open, &[200]),
+        get("/ops/live", May(See), &[400, 426]),
     ]
 }
 
@@ -111,7 +111,8 @@ impl Row {
     pub(super) fn address(&self) -> String {
         let id = Uuid::from_u128(7).to_string();
         let filled = self.path.replace("{sale}", "nowhere").replace("{order}", &id).replace("{hold}", &id);
-        filled.replace("{name}", "nobody").replace("{build}", "x").replace("{*path}", "nothing.js")
+        let filled = filled.replace("{name}", "worker-nobody");
+        filled.replace("{build}", "x").replace("{*path}", "nothing.js")
     }
 
     pub(super) fn sent(&self) -> String {

@@ -101,7 +101,7 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(description::openapi))
         .route("/asyncapi.json", get(description::asyncapi));
     // What the page of operators lives on; what it does stands among the calls, under `/ops/api`.
-    let steering = Router::new().route("/ops/live", get(board::live::open));
+    let live = Router::new().route("/ops/live", get(board::live::open));
     let rooms = Router::new().route("/ws", get(socket::open)).route("/events", get(events::open));
     let operators = Router::new()
         .route("/healthz", get(health::live))
@@ -112,7 +112,7 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .merge(stripe)
         .merge(rooms)
-        .merge(steering)
+        .merge(live)
         .merge(operators)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)

@@ -14,7 +14,7 @@ use shared::budget::forecast::{AT_ONCE, Forecast as Length};
 use shared::budget::{Endpoint, SharedBudget, Standing};
 use shared::env::{Env, Timestamp};
 use shared::fleet::{Outlook, Process};
-use shared::ledger::{SaleCounters, SharedLedger};
+use shared::ledger::{Left, SaleCounters, SharedLedger};
 use shared::queue::Queue;
 use shared::sale::{Sale, Status};
 use shared::steer::SaleRow;
@@ -35,6 +35,9 @@ const WITHIN: Duration = Duration::from_secs(2);
 const OVER: Duration = Duration::from_secs(5);
 /// A pace that was measured for a shorter time is none.
 const LONG_ENOUGH: Duration = Duration::from_secs(4);
+/// Orders in review are counted this often, and so many at most.
+const REVIEWS_EVERY: Duration = Duration::from_secs(3);
+const MOST_REVIEWS: u32 = 500;
 /// How far back the plots go.
 pub const HISTORY: Duration = Duration::from_secs(15 * 60);
 /// Points of the plots at most, whoever looks how often.
@@ -73,6 +76,8 @@ struct State {
     counts: VecDeque<Counts>,
     growth: Growth,
     history: VecDeque<Point>,
+    /// Orders that wait for a person, and when they were counted, by the monotonic clock.
+    reviews: Option<(Duration, Option<u64>)>,
     last: Option<(Duration, Arc<Overview>)>,
 }
 
@@ -150,6 +155,7 @@ impl Composer {
             settled: sum(|counters| counters.finished),
             taken: standing.of(Endpoint::CreateIntent).taken,
         };
+        self.count_reviews(&mut state.reviews, now).await;
         let before = state.counts.back().cloned();
         state.counts.push_back(counts.clone());
         while state.counts.get(1).is_some_and(|second| now.saturating_sub(second.at) >= OVER) {
@@ -158,6 +164,7 @@ impl Composer {
         let from = state.counts.front().filter(|from| from.at < now);
         let rates = rates(from, &counts, &state.growth);
         let budget = budget_row(&standing, from, &counts, tally.as_ref());
+        let reviews = state.reviews.as_ref().and_then(|(_, reviews)| *reviews);
         let overview = Overview {
             kind: "overview",
             at: at.to_rfc3339(),
@@ -168,7 +175,7 @@ impl Composer {
             processes: processes.map(|processes| processes.iter().map(Process::to_json).collect()),
             recommended_workers: seen.as_ref().map(|(_, recommended)| recommended.to_json()),
             forecast: forecast(sales.as_deref(), &standing, from, &counts, at),
-            reviews: None,
+            reviews,
             latency: tally.as_ref().map(|tally| tally.latency).unwrap_or_default(),
             declines: tally.map(|tally| tally.declines).unwrap_or_default(),
             sales: sales.map(|sales| sales.iter().map(|shown| row(shown, &state.checks, at)).collect()),
@@ -176,6 +183,17 @@ impl Composer {
         };
         remember(&mut state.history, point(&overview, before.as_ref(), &counts, at));
         overview
+    }
+
+    /// Counts the orders that wait for a person, now and then.
+    async fn count_reviews(&self, known: &mut Option<(Duration, Option<u64>)>, now: Duration) {
+        let Sources { env, ledger, .. } = &self.sources;
+        if known.is_some_and(|(at, _)| now.saturating_sub(at) < REVIEWS_EVERY) {
+            return;
+        }
+        let read = env.timeout(WITHIN, ledger.left(Left::Review, MOST_REVIEWS)).await;
+        let many = read.and_then(Result::ok).and_then(|orders| u64::try_from(orders.len()).ok());
+        *known = Some((now, many));
     }
 
     async fn read_sales(&self, checks: &mut Checks, now: Duration) -> Option<Vec<Shown>> {

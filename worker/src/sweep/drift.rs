@@ -75,24 +75,30 @@ impl Looks {
     /// Looks at the sales, and mends what has drifted; how many sales had.
     ///
     /// # Errors
-    /// A reason, when something could not be reached.
+    /// A reason, when something could not be reached, or of a sale no sense be made; the others were looked at.
     pub async fn look(&mut self, ctx: &Context) -> Result<u64, String> {
         let sales = ctx.ledger.sales().await.map_err(|error| error.to_string())?;
         self.sales.retain(|slug, _| sales.iter().any(|sale| sale.slug == *slug));
         let start = self.next.checked_rem(sales.len()).unwrap_or(0);
         self.next = start + SALES;
-        let mut mended = 0;
+        let (mut mended, mut failed) = (0, None);
         for sale in sales.iter().cycle().skip(start).take(SALES.min(sales.len())) {
-            let Some(shown) = show(ctx, &sale.slug).await? else {
-                // One that the stock does not know is rebuilt by others.
-                self.sales.remove(&sale.slug);
-                continue;
-            };
-            if self.has_drifted(ctx, &sale.slug, shown) {
-                mended += u64::from(self.mend(ctx, &sale.slug).await?);
+            match self.look_at(ctx, &sale.slug).await {
+                Ok(one) => mended += u64::from(one),
+                Err(reason) => failed = failed.or(Some(format!("{}: {reason}", sale.slug))),
             }
         }
-        Ok(mended)
+        failed.map_or(Ok(mended), Err)
+    }
+
+    /// Looks at one sale; whether something was done about it.
+    async fn look_at(&mut self, ctx: &Context, sale: &str) -> Result<bool, String> {
+        let Some(shown) = show(ctx, sale).await? else {
+            // One that the stock does not know is rebuilt by others.
+            self.sales.remove(sale);
+            return Ok(false);
+        };
+        if self.has_drifted(ctx, sale, shown) { self.mend(ctx, sale).await } else { Ok(false) }
     }
 
     /// Takes a look into account.
