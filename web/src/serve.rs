@@ -87,7 +87,7 @@ pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscrip
     while let Some(received) = subscription.next().await {
         match received {
             Received::Message(envelope) => {
-                if let Some(push) = marks.span_of(&envelope) {
+                if let Some(push) = marks.span_of(&envelope, || app.hub.is_open(envelope.room)) {
                     push.in_scope(|| app.hub.deliver(&envelope));
                 }
             }
