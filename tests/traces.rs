@@ -155,7 +155,7 @@ fn family(trace: &[Span]) -> Vec<(&str, &str, &str)> {
 async fn a_purchase_is_one_trace_from_its_call_over_queue_worker_and_stripe_to_the_push() {
     let collector = Collector::start().await;
     let settings = [&collector.settings()[..], &[("SANDBOX_LATENCY", "50ms")]].concat();
-    let fleet = Fleet::start_on(Ledger::Sqlite, Redis::start().await, 1, 1, &settings).await;
+    let fleet = Fleet::start_on(Ledger::Sqlite, Redis::start().await, 2, 1, &settings).await;
     fleet.sale("night", 10, &[]).await;
     let client = fleet.customer(0).await;
     let mut room = client.room(&[]).await;
@@ -174,6 +174,8 @@ async fn a_purchase_is_one_trace_from_its_call_over_queue_worker_and_stripe_to_t
     ];
     assert_eq!(family(&trace), expected, "{trace:#?}");
     let of = |name: &str| trace.iter().find(|span| span.name == name).expect("it is there");
+    let pushes = trace.iter().filter(|span| span.name == "push").count();
+    assert_eq!(pushes, 1, "by the one web process that has the room: {trace:#?}");
     for name in ["request", "job"] {
         assert_eq!(of(name).said("order"), order.to_string(), "{:?}", of(name));
     }

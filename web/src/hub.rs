@@ -171,6 +171,12 @@ impl Hub {
         self.rooms.remove_if(&customer, |_, room| room.connections.is_empty());
     }
 
+    /// Whether anybody of a room is here.
+    #[must_use]
+    pub fn is_open(&self, room: Uuid) -> bool {
+        self.rooms.contains_key(&room)
+    }
+
     /// Delivers a message to its room, if anybody of it is here. What is older than the room was told already, as may
     /// happen to two messages that are on their way at once, says nothing to anybody.
     pub fn deliver(&self, envelope: &Envelope) {

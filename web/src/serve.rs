@@ -90,7 +90,7 @@ pub async fn deliver(app: App, mut subscription: Box<dyn shared::rooms::Subscrip
         match received {
             Received::Message(envelope) if envelope.room == NEWS => app.sales_changed.notify_one(),
             Received::Message(envelope) => {
-                if let Some(push) = marks.span_of(&envelope) {
+                if let Some(push) = marks.span_of(&envelope, || app.hub.is_open(envelope.room)) {
                     push.in_scope(|| app.hub.deliver(&envelope));
                 }
             }

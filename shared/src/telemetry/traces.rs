@@ -187,15 +187,14 @@ fn mark(origin: &Origin, room: Uuid) -> Envelope {
 pub struct Marks(Option<(Origin, Uuid)>);
 
 impl Marks {
-    /// The span of an envelope's push, none without traces; `None` for a mark, which is for no room.
-    pub fn span_of(&mut self, envelope: &Envelope) -> Option<Span> {
+    /// The span of an envelope's push, if its room `is_here`; none without traces. `None` for a mark, which is for no room.
+    pub fn span_of(&mut self, envelope: &Envelope, is_here: impl FnOnce() -> bool) -> Option<Span> {
         if envelope.room == ROOM {
             self.0 = are_on().then(|| read_mark(&envelope.frame)).flatten();
             return None;
         }
-        let Some((origin, _)) = self.0.take().filter(|(_, room)| *room == envelope.room) else {
-            return Some(Span::none());
-        };
+        let marked = self.0.take().filter(|(_, room)| *room == envelope.room && is_here());
+        let Some((origin, _)) = marked else { return Some(Span::none()) };
         let span = tracing::info_span!("push", "otel.kind" = "producer");
         let _ = span.set_parent(origin.context());
         Some(span)
@@ -245,8 +244,8 @@ mod tests {
         let envelope = Envelope { room: Uuid::nil(), frame: "{}".into() };
         assert_eq!(announced(envelope.clone()), std::slice::from_ref(&envelope));
         let mut marks = Marks::default();
-        assert!(marks.span_of(&mark(&Origin::read(PARENT).unwrap(), Uuid::nil())).is_none(), "it is for no room");
-        assert!(marks.span_of(&envelope).is_some_and(|span| span.is_none()));
+        assert!(marks.span_of(&mark(&Origin::read(PARENT).unwrap(), Uuid::nil()), || true).is_none());
+        assert!(marks.span_of(&envelope, || true).is_some_and(|span| span.is_none()));
     }
 
     #[test]
