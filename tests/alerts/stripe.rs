@@ -43,8 +43,13 @@ pub(super) async fn stories(stage: &Stage) {
         })
         .await;
     control(json!({"clear_faults": true, "latency": "7s"})).await;
-    buy(stage).await;
-    stage.fires("StampedeStripeSlow", wait).await;
+    // Until they are a tenth of the last minute's, among which are the quick ones from before.
+    stage
+        .fires("StampedeStripeSlow", async || {
+            buy(stage).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        })
+        .await;
     control(json!({"latency": "0"})).await;
 }
 

@@ -11,6 +11,7 @@ use tests::harness::browser::{Browser, PATIENCE};
 use tests::harness::crowd::{all_paid, gather, split};
 use tests::harness::fleet::{Fleet, Ledger};
 use tests::harness::redis::Redis;
+use tests::harness::shop::Shop;
 
 use super::operators::{enter, picture};
 use super::shopper::{SALE, Shopper};
@@ -30,7 +31,7 @@ async fn shop() -> Shopper<Fleet> {
 }
 
 /// Presses a button, gives a reason (and a number), and confirms.
-async fn act(shopper: &Shopper<Fleet>, button: &str, number: Option<u32>, reason: &str) {
+async fn act<S>(shopper: &Shopper<S>, button: &str, number: Option<u32>, reason: &str) {
     let browser = &shopper.browser;
     browser.click(button).await;
     browser.by_testid("confirm").await;
@@ -40,6 +41,16 @@ async fn act(shopper: &Shopper<Fleet>, button: &str, number: Option<u32>, reason
     browser.fill("confirm-reason", reason).await;
     browser.click("confirm-go").await;
     browser.until("the dialog to close", "!document.querySelector('dialog')").await;
+}
+
+/// Waits until the trail on the page says what olga did, and why.
+async fn until_told(browser: &Browser, what: &str, why: &str) {
+    browser.until_says("trail-list", why).await;
+    let line = format!(
+        "[...document.querySelectorAll('[data-testid=trail-list] li')].some((line) => line.textContent.includes('{why}') \
+         && line.textContent.includes('{what}') && line.textContent.includes('operator:olga'))"
+    );
+    assert_eq!(browser.js(&line).await, true, "{what}: {why}");
 }
 
 /// Buys one ticket as somebody new.
@@ -104,16 +115,6 @@ async fn an_operator_steers_a_sale_that_a_crowd_storms_and_each_deed_is_in_the_t
     act(&shopper, "discard-evt_lost", None, "nobody knows it").await;
     browser.until("the job to be gone", "!find('[data-testid=dead-webhook-evt_lost]')").await;
 
-    // Stripe knows no such card: a person has to say what becomes of the order.
-    let (order, status, answer) = buy(&shopper, "pm_of_nobody").await;
-    assert_eq!(status, 202, "{answer}");
-    browser.by_testid(&format!("review-{order}")).await;
-    act(&shopper, &format!("cancel-{order}"), None, "the buyer was told").await;
-    browser.until("the order to be decided", &format!("!find('[data-testid=\"review-{order}\"]')")).await;
-    browser.fill("order-id", &order.to_string()).await;
-    browser.click("find-order").await;
-    browser.until_says("order-found", "canceled").await;
-
     let told = [
         ("Paused", "the hall is dark"),
         ("Added stock", "the balcony opens"),
@@ -121,19 +122,43 @@ async fn an_operator_steers_a_sale_that_a_crowd_storms_and_each_deed_is_in_the_t
         ("Set concurrency", "slowly now"),
         ("Drained", "this machine goes down"),
         ("Retried", "once more"),
-        ("Decided", "the buyer was told"),
         ("Discarded", "nobody knows it"),
     ];
     for (what, why) in told {
-        browser.until_says("trail-list", why).await;
-        let line = format!(
-            "[...document.querySelectorAll('[data-testid=trail-list] li')].some((line) => line.textContent.includes('{why}') \
-             && line.textContent.includes('{what}') && line.textContent.includes('operator:olga'))"
-        );
-        assert_eq!(browser.js(&line).await, true, "{what}: {why}");
+        until_told(browser, what, why).await;
     }
     picture(&shopper, "ops-trail").await;
     shopper.nothing_went_wrong().await;
     shopper.shop.check(SALE).await;
     tokio::time::timeout(PATIENCE, shopper.shop.expect_single_charges(51)).await.expect("an answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_decides_at_the_page_what_becomes_of_an_order_in_review() {
+    let shop = Shop::start(&[]).await;
+    shop.sale(SALE, 5, &[]).await;
+    add(&shop, "olga", "owner").await;
+    let address = shop.url();
+    let shopper = Shopper { shop, browser: Browser::start().await, address };
+    let browser = &shopper.browser;
+    enter(&shopper, "olga").await;
+
+    let client = shopper.shop.customer().await;
+    let mut room = client.room(&[]).await;
+    let (order, (status, answer)) = client.buy(SALE, 1, "pm_card_chargeDeclined").await;
+    assert_eq!(status, 202, "{answer}");
+    room.until(order, &["declined"]).await;
+    // Stripe takes another sum than the order's: a person has to say what becomes of it.
+    shopper.shop.pay_elsewhere(&order.to_string(), 2_501).await;
+    room.until(order, &["review"]).await;
+    browser.by_testid(&format!("review-{order}")).await;
+    picture(&shopper, "ops-review").await;
+    act(&shopper, &format!("refund-{order}"), None, "the buyer was told").await;
+    room.until(order, &["canceled"]).await;
+    browser.until("the order to be decided", &format!("!find('[data-testid=\"review-{order}\"]')")).await;
+    browser.fill("order-id", &order.to_string()).await;
+    browser.click("find-order").await;
+    browser.until_says("order-found", "canceled").await;
+    until_told(browser, "Decided", "the buyer was told").await;
+    shopper.nothing_went_wrong().await;
 }

@@ -20,7 +20,7 @@ const TAKES_AWAY: [&str; 9] = [
     "RENAME",
     "ALTER COLUMN",
     "ADD CONSTRAINT",
-    "TRUNCATE",
+    "TRUNCATE TABLE",
 ];
 
 /// The breaches of one file.
