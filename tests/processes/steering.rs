@@ -121,7 +121,7 @@ async fn concurrency_is_changed_while_a_worker_works_and_never_more_are_under_wa
 
     let lines = trail(&fleet).await;
     let told: Vec<_> = lines.iter().filter(|line| line["whom"] == format!("worker:{name}")).collect();
-    let brief = |at: usize| (told[at]["what"].clone(), told[at]["who"].clone(), told[at]["note"].clone());
+    let brief = |at: usize| (told[at]["what"].clone(), told[at]["who"].clone(), told[at]["why"].clone());
     assert_eq!(brief(0), ("worker_concurrency".into(), "cli".into(), "auto".into()));
     assert_eq!(brief(1), ("worker_concurrency".into(), "cli".into(), "30".into()));
     assert_eq!(brief(2), ("worker_concurrency".into(), "key:night-watch".into(), "2: the sale begins".into()));
@@ -157,7 +157,7 @@ async fn a_drained_worker_finishes_what_it_has_and_ends_with_0_while_the_others_
     fleet.expect_single_charges(60).await;
     assert_eq!(fleet.check("night").await["tiers"][0]["sold"], 60);
     let line = trail(&fleet).await.into_iter().find(|line| line["what"] == "worker_drained").expect("a line");
-    assert_eq!((&line["who"], &line["note"]), (&"key:night-watch".into(), &"its machine goes down".into()));
+    assert_eq!((&line["who"], &line["why"]), (&"key:night-watch".into(), &"its machine goes down".into()));
 }
 
 #[tokio::test]
