@@ -142,6 +142,7 @@ export const text = {
       process_response: "Answers",
       webhook: "Webhooks",
       authentication: "3-D Secure",
+      review: "Decisions",
     },
     unknown: "The queues could not be read.",
     dead_title: "Dead jobs: they wait for a person",
