@@ -6,6 +6,7 @@
 
 mod connections;
 mod crowd;
+mod load;
 mod options;
 mod purchase;
 mod room;
@@ -14,6 +15,7 @@ mod tally;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ use crowd::Crowd;
 use shopper::Shopper;
 use tally::Look;
 
-pub use options::{Mode, Options};
+pub use options::Options;
 
 /// What a driver writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,9 +51,10 @@ pub struct Report {
 ///
 /// # Errors
 /// When an option or the adapter is unfit. Whatever goes wrong with the system is part of the report.
-pub async fn drive(adapter: Adapter, options: Options) -> Result<Report> {
+pub async fn drive(adapter: Adapter, mut options: Options) -> Result<Report> {
+    options.settle_load().map_err(anyhow::Error::msg)?;
     if options.purchases > 1 && !adapter.tells_purchases_apart() {
-        bail!("--purchases needs an adapter whose [post] body has {{order}} and whose [result] has `order`");
+        bail!("--purchases and --load need an adapter whose [post] body has {{order}} and whose [result] has `order`");
     }
     let (system, label, mode) = (adapter.name.clone(), options.label.clone(), options.spoken());
     let crowd = Arc::new(Crowd::new(adapter, options));
@@ -85,6 +88,7 @@ async fn wave(crowd: &Arc<Crowd>, groups: &Arc<Vec<Group>>) -> Result<Seen> {
     let joined = Look::at(groups);
     let own = clock::own_cpu();
     let go = clock::now();
+    crowd.go.store(go, Ordering::Relaxed);
     let errands = if options.connect_only {
         waiting::for_broadcast(crowd, &shoppers).await;
         Vec::new()
@@ -100,7 +104,7 @@ async fn wave(crowd: &Arc<Crowd>, groups: &Arc<Vec<Group>>) -> Result<Seen> {
 
     let mut seen = tally::count(crowd, &shoppers, go);
     (seen.began, seen.connecting_ns, seen.driver_cpu_s) = (began, connecting_ns, driver_cpu_s);
-    seen.parts = tally::parts(groups, [before, joined, end, tail], &sampler.peaks());
+    seen.parts = tally::parts(groups, [before, joined, end, tail], &sampler.looks());
     end_all(rooms.into_iter().chain(errands)).await;
     Ok(seen)
 }
@@ -131,24 +135,25 @@ async fn gather(crowd: &Arc<Crowd>) -> (Vec<Arc<Shopper>>, Vec<JoinHandle<()>>) 
     (shoppers, rooms)
 }
 
+/// All purchases in the order in which they are made: each shopper's first, each shopper's second, and so on.
+fn in_turn<'a>(options: &Options, shoppers: &'a [Arc<Shopper>]) -> impl Iterator<Item = (&'a Arc<Shopper>, u32)> {
+    let count = usize::try_from(options.count(shoppers.len())).unwrap_or(usize::MAX);
+    (0..options.purchases).flat_map(|number| shoppers.iter().map(move |shopper| (shopper, number))).take(count)
+}
+
 /// Starts every purchase when it is due.
 async fn send(crowd: &Arc<Crowd>, shoppers: &[Arc<Shopper>], go: u64) -> Vec<JoinHandle<()>> {
-    let purchases = crowd.options.purchases;
-    let in_turn = (0..purchases).flat_map(|purchase| shoppers.iter().map(move |shopper| (shopper, purchase)));
-    let mut errands = Vec::with_capacity(shoppers.len() * purchases as usize);
-    let (start, mode) = (tokio::time::Instant::now(), crowd.options.mode());
-    for (place, (shopper, purchase)) in in_turn.enumerate() {
-        let due = match mode {
-            Mode::Stampede => None,
-            Mode::Rate(per_second) => {
-                let after = std::time::Duration::from_secs_f64(place as f64 / per_second);
-                if start.elapsed() < after {
-                    tokio::time::sleep_until(start + after).await;
-                }
-                // The clock starts when it was due, not when the driver got to it.
-                Some(go + u64::try_from(after.as_nanos()).unwrap_or(u64::MAX))
-            }
-        };
+    let mut errands = Vec::new();
+    let start = tokio::time::Instant::now();
+    for ((shopper, purchase), place) in in_turn(&crowd.options, shoppers).zip(0..) {
+        let due = crowd.options.due(place);
+        if let Some(after) = due
+            && start.elapsed() < after
+        {
+            tokio::time::sleep_until(start + after).await;
+        }
+        // The clock starts when it was due, not when the driver got to it.
+        let due = due.map(|after| go + u64::try_from(after.as_nanos()).unwrap_or(u64::MAX));
         errands.push(tokio::spawn(purchase::buy(crowd.clone(), shopper.clone(), purchase, due)));
     }
     errands

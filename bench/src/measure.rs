@@ -1,5 +1,6 @@
 //! What is measured, and how the measurements of several driver processes, or of several waves, become one.
 
+pub mod again;
 pub mod clock;
 pub mod figures;
 pub mod processes;

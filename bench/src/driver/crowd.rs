@@ -1,7 +1,7 @@
 //! What all shoppers of a driver share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::connections::{Connections, Sources};
 use super::options::Options;
 use super::shopper::Shopper;
 use crate::adapter::{Adapter, Words, all};
+use crate::measure::again::Again;
 use crate::measure::clock;
 
 /// Longest error text that is kept, in characters.
@@ -22,6 +23,10 @@ pub(super) struct Purchase {
     pub(super) made: AtomicU64,
     /// The last request; the same, unless the shopper was sent away before.
     pub(super) tried: AtomicU64,
+    /// How often they were.
+    pub(super) turned: AtomicU32,
+    /// Whether they were told to come again after everybody has left.
+    pub(super) left: AtomicBool,
     pub(super) accepted: AtomicU64,
     pub(super) ended: AtomicU64,
     /// Final messages on the socket.
@@ -54,6 +59,10 @@ pub(super) struct Crowd {
     pub(super) made: AtomicU64,
     /// Requests that were answered with a time to come again.
     pub(super) sent_away: AtomicU64,
+    /// When the first purchase was due.
+    pub(super) go: AtomicU64,
+    /// What can be counted of those who come again while they do.
+    pub(super) again: Mutex<Again>,
     pub(super) misdelivered: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) sockets_lost: AtomicU64,
@@ -80,6 +89,8 @@ impl Crowd {
             finished: AtomicU64::new(0),
             made: AtomicU64::new(0),
             sent_away: AtomicU64::new(0),
+            go: AtomicU64::new(0),
+            again: Mutex::default(),
             misdelivered: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             sockets_lost: AtomicU64::new(0),
@@ -94,6 +105,7 @@ impl Crowd {
             &self.finished,
             &self.made,
             &self.sent_away,
+            &self.go,
             &self.misdelivered,
             &self.unreadable,
             &self.sockets_lost,
@@ -103,6 +115,7 @@ impl Crowd {
         self.sources.forget();
         self.heard.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Again::default();
         for purchase in &self.purchases {
             for number in [
                 &purchase.made,
@@ -114,8 +127,10 @@ impl Crowd {
             ] {
                 number.store(0, Ordering::Relaxed);
             }
-            purchase.succeeded.store(false, Ordering::Relaxed);
-            purchase.finished.store(false, Ordering::Relaxed);
+            purchase.turned.store(0, Ordering::Relaxed);
+            for flag in [&purchase.left, &purchase.succeeded, &purchase.finished] {
+                flag.store(false, Ordering::Relaxed);
+            }
         }
     }
 
@@ -123,6 +138,16 @@ impl Crowd {
     pub(super) fn error(&self, what: &str) {
         let what: String = what.chars().take(ERROR_CHARS).collect();
         *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    /// Counts what belongs to those who come again.
+    pub(super) fn count_again(&self, count: impl FnOnce(&mut Again)) {
+        count(&mut self.again.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Nanoseconds since the first purchase.
+    pub(super) fn since_go(&self, at: u64) -> u64 {
+        at.saturating_sub(self.go.load(Ordering::Relaxed))
     }
 
     /// A purchase of a shopper.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::load::{self, Stretch};
 use super::shopper::PURCHASES_MAX;
 use crate::measure::processes::Group;
 
@@ -31,6 +32,9 @@ pub struct Options {
     /// Purchases per second in rate mode
     #[arg(long, default_value_t = 200.0, value_name = "PER_SECOND")]
     rate: f64,
+    /// Purchases per second, each for so many seconds, one stretch after the other; instead of --mode, --rate, --purchases
+    #[arg(long, value_name = "RATExSECONDS", value_delimiter = ',')]
+    load: Vec<Stretch>,
     /// A purchase without a final answer in so many seconds is lost
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
     timeout: f64,
@@ -43,6 +47,9 @@ pub struct Options {
     /// Who is told to come again (429 or 503 with Retry-After) does so, as the page does
     #[arg(long)]
     pub again: bool,
+    /// With --again: nobody comes again later than so many seconds after the first purchase
+    #[arg(long, value_name = "SECONDS")]
+    leave: Option<f64>,
     /// Wait between the last socket and the first purchase
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     settle: u64,
@@ -96,37 +103,61 @@ enum Kind {
     Rate,
 }
 
-/// When purchases are made.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mode {
-    /// All at once.
-    Stampede,
-    /// So many per second, whatever the system does.
-    Rate(f64),
-}
-
 impl Options {
-    /// When purchases are made.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        if self.mode == Kind::Rate { Mode::Rate(self.rate.max(0.001)) } else { Mode::Stampede }
+    /// Sees to it that each shopper makes as many purchases as the load takes.
+    pub(super) fn settle_load(&mut self) -> Result<(), String> {
+        if self.load.is_empty() {
+            return Ok(());
+        }
+        let each = load::count(&self.load).div_ceil(u64::from(self.shoppers.max(1)));
+        self.purchases =
+            u32::try_from(each).ok().filter(|each| (1..=PURCHASES_MAX).contains(each)).ok_or_else(|| {
+                format!("--load makes {each} purchases of each shopper, who can tell {PURCHASES_MAX} apart")
+            })?;
+        Ok(())
+    }
+
+    /// Purchases of so many shoppers.
+    pub(super) fn count(&self, shoppers: usize) -> u64 {
+        let most = shoppers as u64 * u64::from(self.purchases);
+        if self.load.is_empty() { most } else { most.min(load::count(&self.load)) }
+    }
+
+    /// How long after the first purchase the one at this place is due, whatever the system does; `None`: all at once.
+    pub(super) fn due(&self, place: u64) -> Option<Duration> {
+        match self.mode {
+            _ if !self.load.is_empty() => Some(load::due(&self.load, place)),
+            Kind::Stampede => None,
+            Kind::Rate => Some(Duration::from_secs_f64(place as f64 / self.rate())),
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        self.rate.max(0.001)
     }
 
     /// The mode in words.
     #[must_use]
     pub fn spoken(&self) -> String {
         let many = if self.purchases > 1 { format!(", {} purchases each", self.purchases) } else { String::new() };
-        match self.mode() {
+        match self.mode {
             _ if self.connect_only => "sockets only".to_owned(),
-            Mode::Stampede => format!("stampede{many}"),
-            Mode::Rate(rate) => format!("{rate} a second{many}"),
+            _ if !self.load.is_empty() => format!("by stretches{many}"),
+            Kind::Stampede => format!("stampede{many}"),
+            Kind::Rate => format!("{} a second{many}", self.rate()),
         }
+    }
+
+    /// Nanoseconds after the first purchase at which nobody comes again.
+    #[must_use]
+    pub fn leave_ns(&self) -> u64 {
+        self.leave.map_or(u64::MAX, nanoseconds)
     }
 
     /// Nanoseconds after which a purchase is lost.
     #[must_use]
     pub fn timeout_ns(&self) -> u64 {
-        u64::try_from(Duration::from_secs_f64(self.timeout.max(0.0)).as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(self.timeout)
     }
 
     /// See `--settle`.
@@ -158,6 +189,10 @@ impl Options {
     }
 }
 
+fn nanoseconds(seconds: f64) -> u64 {
+    u64::try_from(Duration::from_secs_f64(seconds.max(0.0)).as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("should be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -178,6 +213,16 @@ mod tests {
         assert_eq!(of(0), [("host", "a"), ("sale", "s")]);
         assert_eq!(of(1), [("sale", "s"), ("host", "b")]);
         assert_eq!(of(2), of(0));
+    }
+
+    #[test]
+    fn a_load_says_how_often_each_shopper_buys_and_the_last_round_is_not_full() {
+        let mut options = options(&["--shoppers", "40", "--load", "10x2,100x1"]);
+        options.settle_load().unwrap();
+        assert_eq!((options.purchases, options.count(40), options.count(10)), (3, 120, 30));
+        assert_eq!(options.due(20), Some(Duration::from_secs(2)));
+        let mut too_few = super::tests::options(&["--shoppers", "1", "--load", "5000x1"]);
+        assert!(too_few.settle_load().is_err());
     }
 
     #[test]

@@ -6,32 +6,43 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::crowd::Crowd;
-use super::shopper::Shopper;
+use super::crowd::{Crowd, Purchase};
+use super::shopper::{Shopper, now_ms};
 use crate::measure::clock;
 use crate::wire::Received;
 
 /// Makes a purchase. `due` is when it should have been made: its clock starts then.
 pub(super) async fn buy(crowd: Arc<Crowd>, shopper: Arc<Shopper>, number: u32, due: Option<u64>) {
     let purchase = crowd.purchase(&shopper, number);
-    let request = shopper.request_of(number);
+    let id_ms = now_ms();
     // The wait for a kept connection is part of what a shopper sees.
-    purchase.made.store(due.unwrap_or_else(clock::now), Ordering::Release);
+    let made = due.unwrap_or_else(clock::now);
+    purchase.made.store(made, Ordering::Release);
     crowd.made.fetch_add(1, Ordering::AcqRel);
+    crowd.count_again(|again| {
+        again.behind.record(clock::now().saturating_sub(made));
+        again.at(crowd.since_go(made)).new += 1;
+    });
+    let mut tried = made;
     let answer = loop {
-        purchase.tried.store(clock::now(), Ordering::Release);
+        purchase.tried.store(tried, Ordering::Release);
+        // Not kept while they wait: hundreds of thousands may do so.
+        let request = shopper.request_of(number, id_ms);
         let answer = match crowd.tills.exchange(shopper.till, &request).await {
             Ok(answer) => answer,
             // It may have been accepted all the same: the socket will tell.
             Err(error) => return crowd.error(&format!("purchase: {error}")),
         };
-        match told_to_wait(&answer).filter(|_| crowd.options.again) {
-            Some(pause) => {
-                crowd.sent_away.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(pause + spread(pause, shopper.id)).await;
-            }
-            None => break answer,
+        drop(request);
+        let Some(told) = told_to_wait(&answer).filter(|_| crowd.options.again) else { break answer };
+        drop(answer);
+        let pause = told + spread(told, shopper.id, number);
+        if !send_away(&crowd, purchase, tried, told, pause) {
+            return;
         }
+        tokio::time::sleep(pause).await;
+        tried = clock::now();
+        crowd.count_again(|again| again.at(crowd.since_go(tried)).again += 1);
     };
     let status = answer.status();
     let accepted = &crowd.adapter.post.ok_status;
@@ -61,9 +72,50 @@ fn told_to_wait(answer: &Received) -> Option<Duration> {
     matches!(answer.status(), 429 | 503).then(|| Duration::from_secs(seconds))
 }
 
+/// Counts one who was sent away; whether they will come again.
+fn send_away(crowd: &Crowd, purchase: &Purchase, tried: u64, told: Duration, pause: Duration) -> bool {
+    let now = clock::now();
+    crowd.sent_away.fetch_add(1, Ordering::Relaxed);
+    purchase.turned.fetch_add(1, Ordering::Relaxed);
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    crowd.count_again(|again| {
+        again.told.record(nanoseconds(told));
+        again.turned.record(now.saturating_sub(tried));
+        again.at(crowd.since_go(now)).sent_away += 1;
+    });
+    let stays = crowd.since_go(now).saturating_add(nanoseconds(pause)) <= crowd.options.leave_ns();
+    if !stays {
+        purchase.left.store(true, Ordering::Release);
+        crowd.finish(purchase);
+    }
+    stays
+}
+
 /// What a page adds, so that a crowd which was told the same does not come back together: up to half of the pause, and up
-/// to a second at least. Always the same for a shopper, which is enough to spread them.
-fn spread(pause: Duration, shopper: Uuid) -> Duration {
+/// to a second at least. Always the same for a purchase, which is enough to spread them.
+fn spread(pause: Duration, shopper: Uuid, number: u32) -> Duration {
     let most = (pause / 2).max(Duration::from_secs(1));
-    most.mul_f64(f64::from(shopper.as_bytes()[15]) / 255.0)
+    // Steps of the golden ratio: whatever the number of purchases, they lie evenly.
+    let turn = f64::from(shopper.as_bytes()[15]) / 256.0 + f64::from(number) * 0.618_033_988_75;
+    most.mul_f64(turn.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_was_told_the_same_spreads_over_half_of_it_and_a_second_at_least() {
+        let spreads = |told: u64, of: &mut dyn Iterator<Item = (u128, u32)>| {
+            let all: Vec<Duration> = of
+                .map(|(shopper, number)| spread(Duration::from_secs(told), Uuid::from_u128(shopper), number))
+                .collect();
+            (all.iter().min().copied().unwrap(), all.iter().max().copied().unwrap())
+        };
+        let ms = Duration::from_millis;
+        let (first, last) = spreads(60, &mut (0..256).map(|shopper| (shopper, 0)));
+        assert!(first < ms(500) && last > ms(29_500) && last <= ms(30_000), "many shoppers: {first:?} {last:?}");
+        let (first, last) = spreads(1, &mut (0..200).map(|number| (7, number)));
+        assert!(first < ms(50) && last > ms(950) && last <= ms(1_000), "many purchases: {first:?} {last:?}");
+    }
 }

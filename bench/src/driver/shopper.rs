@@ -34,7 +34,8 @@ fn purchase_id(shopper: Uuid, number: u32, now_ms: u64) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-fn now_ms() -> u64 {
+/// Now, as an id tells it.
+pub(super) fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(0)
 }
@@ -53,11 +54,11 @@ impl Shopper {
         Ok(Self { index, id, till, declines, request, places })
     }
 
-    /// The bytes of a purchase; its id is made now.
-    pub(super) fn request_of(&self, number: u32) -> Vec<u8> {
+    /// The bytes of a purchase whose id was made at this time.
+    pub(super) fn request_of(&self, number: u32, made_ms: u64) -> Vec<u8> {
         let mut request = self.request.clone();
         let mut text = Uuid::encode_buffer();
-        let text = purchase_id(self.id, number, now_ms()).hyphenated().encode_lower(&mut text);
+        let text = purchase_id(self.id, number, made_ms).hyphenated().encode_lower(&mut text);
         for &at in &self.places {
             request[at..at + text.len()].copy_from_slice(text.as_bytes());
         }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn each_purchase_has_its_own_id_in_the_same_request() {
         let shopper = shopper();
-        let text = |number: u32| String::from_utf8(shopper.request_of(number)).unwrap();
+        let text = |number: u32| String::from_utf8(shopper.request_of(number, now_ms())).unwrap();
         let (first, second) = (text(0), text(1));
         assert_eq!(first.len(), second.len());
         let body = first.split("\r\n\r\n").nth(1).unwrap();

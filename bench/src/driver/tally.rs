@@ -4,9 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::crowd::Crowd;
+use super::in_turn;
 use super::shopper::Shopper;
-use crate::measure::processes::{Cpu, Group};
+use crate::measure::again::Second;
+use crate::measure::processes::{Cpu, Group, Looks};
 use crate::measure::seen::{Part, Seen, Span};
+use crate::measure::spectrum::Spectrum;
 
 /// CPU and memory of all groups at one moment.
 pub(super) struct Look(Vec<(Cpu, u64, u64)>);
@@ -18,7 +21,7 @@ impl Look {
 }
 
 /// Puts four looks together: before the sockets, before the purchases, after the last outcome, at the end.
-pub(super) fn parts(groups: &[Group], looks: [Look; 4], peaks: &[u64]) -> Vec<Part> {
+pub(super) fn parts(groups: &[Group], looks: [Look; 4], resident: &[Looks]) -> Vec<Part> {
     let [before, joined, end, tail] = looks;
     let memory = |look: &Look, at: usize| (look.0[at].1, look.0[at].2);
     let span = |from: &Look, to: &Look, at: usize| Span { from: from.0[at].0, to: to.0[at].0 };
@@ -31,7 +34,8 @@ pub(super) fn parts(groups: &[Group], looks: [Look; 4], peaks: &[u64]) -> Vec<Pa
         before: memory(&before, at),
         joined: memory(&joined, at),
         end: memory(&end, at),
-        peak: peaks[at],
+        peak: resident.get(at).map_or(0, |looks| looks.peak),
+        looks: resident.get(at).map(|looks| looks.kept.clone()).unwrap_or_default(),
     };
     groups.iter().enumerate().map(part).collect()
 }
@@ -60,36 +64,74 @@ pub(super) fn count(crowd: &Crowd, shoppers: &[Arc<Shopper>], go: u64) -> Seen {
         }
         return seen;
     }
-    seen.purchases = u64::from(options.shoppers) * u64::from(options.purchases);
-    let made = shoppers.iter().flat_map(|shopper| (0..options.purchases).map(move |number| (shopper, number)));
+    let all_shoppers = usize::try_from(options.shoppers).unwrap_or(usize::MAX);
+    seen.purchases = options.count(all_shoppers);
+    crowd.count_again(|again| seen.again = std::mem::take(again));
+    let mut course = Course::default();
     let mut unanswered = 0;
-    for (shopper, number) in made {
-        unanswered += u64::from(count_one(crowd, shopper, number, &mut seen));
+    for (shopper, number) in in_turn(options, shoppers) {
+        unanswered += u64::from(count_one(crowd, shopper, number, &mut seen, &mut course));
     }
     if unanswered > 0 {
         seen.errors.insert("purchase: no answer in time".to_owned(), unanswered);
     }
+    course.write(&mut seen);
     // Who never joined never bought.
-    seen.lost += seen.purchases - shoppers.len() as u64 * u64::from(options.purchases);
+    seen.lost += seen.purchases - options.count(shoppers.len());
     seen
 }
 
+/// Latencies by the second in which a purchase was asked for.
+#[derive(Default)]
+struct Course(Vec<(Spectrum, Spectrum)>);
+
+impl Course {
+    fn at(&mut self, nanoseconds: u64) -> &mut (Spectrum, Spectrum) {
+        let at = usize::try_from(nanoseconds / 1_000_000_000).unwrap_or(0);
+        if self.0.len() <= at {
+            self.0.resize_with(at + 1, Default::default);
+        }
+        &mut self.0[at]
+    }
+
+    fn write(self, seen: &mut Seen) {
+        let again = &mut seen.again;
+        again.course.resize(again.course.len().max(self.0.len()), Second::default());
+        for (second, (answer, result)) in again.course.iter_mut().zip(&self.0) {
+            (second.answer_ms, second.result_ms) = (answer.percentiles(), result.percentiles());
+            if second.sent_away > 0 {
+                again.answer.merge(answer);
+                again.result.merge(result);
+            }
+        }
+    }
+}
+
 /// Returns whether nobody answered at all.
-fn count_one(crowd: &Crowd, shopper: &Shopper, number: u32, seen: &mut Seen) -> bool {
+fn count_one(crowd: &Crowd, shopper: &Shopper, number: u32, seen: &mut Seen, course: &mut Course) -> bool {
     let purchase = crowd.purchase(shopper, number);
     let [made, tried, accepted, ended, messages, refused] =
         [&purchase.made, &purchase.tried, &purchase.accepted, &purchase.ended, &purchase.messages, &purchase.refused]
             .map(|number| number.load(Ordering::Acquire));
-    let since_go = |at: u64| at.saturating_sub(seen.go).max(1);
+    let go = seen.go;
+    let since_go = |at: u64| at.saturating_sub(go).max(1);
     let (accepted_after, ended_after) = (since_go(accepted), since_go(ended));
+    // Who was sent away before asked once more: what counts is how long those wait who are let in.
+    let asked = if crowd.options.again { tried } else { made };
+    *seen.again.times.entry(purchase.turned.load(Ordering::Acquire)).or_default() += 1;
+    if purchase.left.load(Ordering::Acquire) {
+        seen.again.left += 1;
+        return false;
+    }
     if accepted > 0 {
         seen.accepted += 1;
-        // Who was sent away before asked once more: what counts is how long those wait who are let in.
-        let asked = if crowd.options.again { tried } else { made };
         seen.answer.record(accepted.saturating_sub(asked));
+        seen.again.through.record(accepted.saturating_sub(made));
+        seen.again.at(accepted_after).accepted += 1;
+        course.at(since_go(asked)).0.record(accepted.saturating_sub(asked));
         seen.accepting_ns = seen.accepting_ns.max(accepted_after);
     }
-    let in_time = ended > 0 && ended.saturating_sub(made) <= crowd.options.timeout_ns();
+    let in_time = ended > 0 && ended.saturating_sub(asked) <= crowd.options.timeout_ns();
     if !in_time {
         seen.lost += 1;
         seen.late += u64::from(ended > 0);
@@ -106,7 +148,9 @@ fn count_one(crowd: &Crowd, shopper: &Shopper, number: u32, seen: &mut Seen) -> 
     }
     let succeeded = purchase.succeeded.load(Ordering::Acquire);
     *(if succeeded { &mut seen.succeeded } else { &mut seen.declined }) += 1;
-    seen.result.record(ended.saturating_sub(made));
+    seen.result.record(ended.saturating_sub(asked));
+    seen.again.at(ended_after).completed += 1;
+    course.at(since_go(asked)).1.record(ended.saturating_sub(asked));
     seen.finishing_ns = seen.finishing_ns.max(ended_after);
     seen.wrong_outcome += u64::from(succeeded == shopper.declines);
     seen.pushed_twice += u64::from(messages > 1);

@@ -28,7 +28,7 @@ pub(super) async fn until_told() -> Result<()> {
 
 /// Waits until every purchase has its final answer, or the last one's time is over.
 pub(super) async fn for_outcomes(crowd: &Arc<Crowd>, shoppers: &[Arc<Shopper>]) {
-    let expected = shoppers.len() as u64 * u64::from(crowd.options.purchases);
+    let expected = crowd.options.count(shoppers.len());
     let timeout = Duration::from_nanos(crowd.options.timeout_ns());
     let deadline = tokio::time::Instant::now() + timeout;
     while crowd.finished.load(Ordering::Acquire) < expected && tokio::time::Instant::now() < deadline {

@@ -5,14 +5,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::clock;
+
 /// Time between two looks at the memory.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// One in so many looks is kept.
+const KEEP_ONE_IN: usize = 5;
 
 /// A part of a system: its name and the processes that it was started as. A name that begins with `~` is shown, and
 /// kept out of the sums.
@@ -124,11 +128,19 @@ fn ticks_in(stat: &str) -> Option<(u64, u64)> {
     Some((at(11)? + at(13)?, at(12)? + at(14)?))
 }
 
-/// Looks at the memory of all groups until it is asked for the peaks.
+/// Looks at the memory of all groups until it is asked for what it saw.
 pub struct Sampler {
     ended: Arc<AtomicBool>,
-    peaks: Arc<Vec<AtomicU64>>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Vec<Looks>>,
+}
+
+/// Resident memory of one group, in bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Looks {
+    /// The most that was seen.
+    pub peak: u64,
+    /// About once a second, by the machine's clock.
+    pub kept: Vec<(u64, u64)>,
 }
 
 impl Sampler {
@@ -136,26 +148,33 @@ impl Sampler {
     #[must_use]
     pub fn start(groups: Arc<Vec<Group>>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let peaks: Arc<Vec<AtomicU64>> = Arc::new(groups.iter().map(|_| AtomicU64::new(0)).collect());
-        let (told, seen) = (ended.clone(), peaks.clone());
+        let told = ended.clone();
         let thread = std::thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
-                for (group, peak) in groups.iter().zip(seen.iter()) {
-                    peak.fetch_max(group.resident(), Ordering::Relaxed);
+            let mut seen = vec![Looks::default(); groups.len()];
+            for look in 0_usize.. {
+                if told.load(Ordering::Relaxed) {
+                    break;
+                }
+                for (group, seen) in groups.iter().zip(&mut seen) {
+                    let resident = group.resident();
+                    seen.peak = seen.peak.max(resident);
+                    if look % KEEP_ONE_IN == 0 {
+                        seen.kept.push((clock::now(), resident));
+                    }
                 }
                 std::thread::park_timeout(LOOK_EVERY);
             }
+            seen
         });
-        Self { ended, peaks, thread }
+        Self { ended, thread }
     }
 
-    /// The most resident memory that was seen of each group, in bytes.
+    /// What was seen of each group.
     #[must_use]
-    pub fn peaks(self) -> Vec<u64> {
+    pub fn looks(self) -> Vec<Looks> {
         self.ended.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
-        let _ = self.thread.join();
-        self.peaks.iter().map(|peak| peak.load(Ordering::Relaxed)).collect()
+        self.thread.join().unwrap_or_default()
     }
 }
 
@@ -208,7 +227,7 @@ mod tests {
     fn this_very_process_has_used_memory_and_time() {
         let group = Group::of("self", vec![std::process::id()]);
         assert!(group.resident() > 0 && group.proportional() > 0);
-        let peaks = Sampler::start(Arc::new(vec![group])).peaks();
-        assert!(peaks.len() == 1);
+        let looks = Sampler::start(Arc::new(vec![group])).looks();
+        assert!(looks.len() == 1);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::again::Again;
 use super::processes::Cpu;
 use super::spectrum::Spectrum;
 
@@ -60,7 +61,8 @@ pub struct Seen {
     pub connects_repeated: u64,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
-    /// From the purchase (when it was due, in rate mode) to its outcome on the socket.
+    /// From the purchase (when it was due, in rate mode) to its outcome on the socket; from the last request, where
+    /// shoppers come again.
     pub result: Spectrum,
     /// From the purchase to its acceptance; from the last request, where shoppers come again.
     pub answer: Spectrum,
@@ -70,6 +72,9 @@ pub struct Seen {
     pub broadcast: Spectrum,
     /// From the trigger to the first and the last of these frames; 0 when there was none.
     pub broadcast_ns: (u64, u64),
+    /// Those who came again, and everybody by the second.
+    #[serde(default)]
+    pub again: Again,
     /// The measured processes.
     pub parts: Vec<Part>,
     /// CPU seconds of the driver, from the first purchase to the last outcome.
@@ -108,6 +113,9 @@ pub struct Part {
     pub end: (u64, u64),
     /// Most resident memory seen.
     pub peak: u64,
+    /// Resident memory in bytes about once a second, by nanoseconds on the machine's clock.
+    #[serde(default)]
+    pub looks: Vec<(u64, u64)>,
 }
 
 /// How two measurements lie to each other.
@@ -180,6 +188,7 @@ impl Seen {
         self.answer.merge(&other.answer);
         self.refusal.merge(&other.refusal);
         self.broadcast.merge(&other.broadcast);
+        self.again.merge(&other.again, how);
         self.driver_cpu_s += other.driver_cpu_s;
         self.driver_cpu_total_s += other.driver_cpu_total_s;
         for part in &other.parts {

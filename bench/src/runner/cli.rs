@@ -44,6 +44,8 @@ enum Typed {
     Idle(Series),
     /// From few shoppers to many: CPU and memory per shopper
     Growth(Series),
+    /// Several times the capacity for a minute: who is let in, who is told to come again, and how soon it is over
+    Overload(Series),
     /// Prints the tables of what was measured
     Table(Judgement),
     /// Draws what was measured
@@ -83,12 +85,20 @@ pub struct Series {
     /// Runs of each; those that there are already are not run again
     #[arg(long, default_value_t = 5)]
     pub runs: u32,
-    /// Purchases per second [default: 2300 for a minute; half of the most for latency]
+    /// Purchases per second [default: 2300 for a minute; half of the most for latency]; in `overload` the capacity of which
+    /// several times as much is asked for [default: it is found first]
     #[arg(long)]
     pub rate: Option<f64>,
-    /// How long a steady rate lasts [default: 60 for a minute, 20 for latency]
+    /// How long a steady rate lasts [default: 60 for a minute and for overload, 20 for latency]
     #[arg(long)]
     pub seconds: Option<u32>,
+    /// How many times its capacity a system is asked for in `overload`
+    #[arg(long, default_value_t = 5.0, value_name = "TIMES")]
+    pub factor: f64,
+    /// Nobody comes again later than so many seconds after the start in `overload` [default: half as long again as it
+    /// should take to serve everybody]
+    #[arg(long, value_name = "SECONDS")]
+    pub leave: Option<u32>,
     /// Tickets of a sale that sells out
     #[arg(long, default_value_t = 500)]
     pub tickets: u32,
@@ -140,6 +150,7 @@ impl Cli {
             Typed::Soldout(series) => Task::Measure(Scenario::Soldout, series),
             Typed::Idle(series) => Task::Measure(Scenario::Idle, series),
             Typed::Growth(series) => Task::Measure(Scenario::Growth, series),
+            Typed::Overload(series) => Task::Measure(Scenario::Overload, series),
             Typed::Table(judgement) => Task::Table(judgement.disturbed),
             Typed::Plots(judgement) => Task::Plots(judgement.disturbed),
             Typed::Report(judgement) => Task::Report(judgement.disturbed),
@@ -164,6 +175,10 @@ mod tests {
         assert_eq!(series.systems, Some(vec![System::Null, System::Bullmq]));
         assert_eq!((series.shoppers, series.runs), (Some(vec![500, 2000]), 1));
         assert_eq!(series.driver, ["--threads", "2"]);
+        assert!(matches!(
+            task(&["overload", "--leave", "90"]),
+            Task::Measure(Scenario::Overload, Series { leave: Some(90), .. })
+        ));
         assert!(matches!(task(&["idle", "--out", "x"]), Task::Measure(Scenario::Idle, _)));
     }
 }

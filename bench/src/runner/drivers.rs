@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use super::machine::Side;
 use crate::driver::Report;
 use crate::measure::figures::Figures;
 use crate::measure::processes::Group;
@@ -30,6 +31,8 @@ pub(super) struct Drive {
     pub(super) rate: Option<f64>,
     /// What makes the system speak to every socket.
     pub(super) broadcast: Option<String>,
+    /// Whether it keeps to its own core.
+    pub(super) apart: bool,
     /// Everything else.
     pub(super) arguments: Vec<String>,
 }
@@ -91,8 +94,9 @@ impl Drive {
         let path = report_path(logs, driver as usize);
         let _ = std::fs::remove_file(&path);
         let log = std::fs::File::options().create(true).append(true).open(logs.join("driver.log"))?;
-        let mut command = Command::new(&self.program);
-        command.args(self.arguments_of(driver)).arg("--json").arg(path);
+        let words = Side::Driver.start(&self.program, self.apart);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(self.arguments_of(driver)).arg("--json").arg(path);
         for group in groups {
             let ids: Vec<String> = group.roots.iter().map(ToString::to_string).collect();
             command.arg("--proc").arg(format!("{}={}", group.name, ids.join(",")));

@@ -1,6 +1,8 @@
 //! The machine: what it is, and whether somebody else uses it.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,33 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Who gets which cores, where what is measured and what measures are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// All but the last one.
+    System,
+    /// The last one: the driver, and the stand-in for Stripe.
+    Driver,
+}
+
+impl Side {
+    /// The command that starts a program, where they are kept apart on its own cores: the program takes the command's
+    /// place, and its process id.
+    pub(super) fn start(self, program: &Path, apart: bool) -> Vec<OsString> {
+        if apart { self.words(program, cores()) } else { vec![program.into()] }
+    }
+
+    fn words(self, program: &Path, cores: usize) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(last) = cores.checked_sub(1).filter(|last| *last > 0) {
+            let own = if self == Self::Driver { last.to_string() } else { format!("0-{}", last - 1) };
+            words.extend(["taskset", "-c", &own].map(OsString::from));
+        }
+        words.push(program.into());
+        words
+    }
+}
+
 impl Ticks {
     pub(super) fn now() -> Self {
         Self::read(&fs::read_to_string("/proc/stat").unwrap_or_default())
@@ -94,6 +123,17 @@ pub(super) async fn until_idle(patience: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_driver_has_the_last_core_to_itself_if_there_is_more_than_one() {
+        let line = |side: Side, cores: usize| {
+            let words = side.words(Path::new("web"), cores);
+            words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!([line(Side::System, 2), line(Side::Driver, 2)], ["taskset -c 0-0 web", "taskset -c 1 web"]);
+        assert_eq!([line(Side::System, 8), line(Side::Driver, 8)], ["taskset -c 0-6 web", "taskset -c 7 web"]);
+        assert_eq!([line(Side::System, 1), line(Side::Driver, 1)], ["web", "web"]);
+    }
 
     #[test]
     fn idle_and_waiting_for_disks_are_not_busy() {

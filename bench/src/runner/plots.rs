@@ -3,8 +3,12 @@
 use super::median::{Cells, Key, of};
 use super::scenario::Scenario;
 use super::svg::{Series, bars, lines, spoken};
+use super::svg_time::{Panel, over_time};
 use super::system::System;
+use crate::measure::again::Second;
+use crate::measure::clock;
 use crate::measure::figures::Figures;
+use crate::measure::seen::Part;
 
 /// A plot: the name of its file, what it shows in words, and the picture.
 pub(super) struct Plot {
@@ -37,6 +41,7 @@ pub(super) fn plots(scenario: Scenario, cells: &Cells) -> Vec<Plot> {
             let keep = |key: &Key| key.shoppers == shoppers;
             bar(cells, "idle-memory", title, keep, |f| Some(f.pss_kib_per_socket)).into_iter().collect()
         }
+        Scenario::Overload => courses(cells),
         Scenario::Minute | Scenario::Soldout => Vec::new(),
     }
 }
@@ -90,6 +95,48 @@ fn growth(cells: &Cells, name: &str, title: &str, what: What) -> Option<Plot> {
     let series: Vec<Series> = systems(cells).into_iter().map(line).collect();
     let svg = lines(title, "shoppers", &series);
     (!series.is_empty()).then(|| Plot { file: format!("bench-{name}.svg"), title: title.to_owned(), svg })
+}
+
+/// One run of each system, second by second.
+fn courses(cells: &Cells) -> Vec<Plot> {
+    let plot = |run: &super::record::Record| {
+        let report = run.report.as_ref()?;
+        let (course, name) = (&report.seen.again.course, run.system.name());
+        let line = |name: &str, of: &dyn Fn(&Second) -> Option<f64>| Series {
+            name: name.to_owned(),
+            points: (0..).zip(course).filter_map(|(at, second)| Some((f64::from(at), of(second)?))).collect(),
+        };
+        let requests = Panel {
+            title: "requests a second",
+            lines: vec![
+                line("accepted", &|second| Some(second.accepted as f64)),
+                line("sent away", &|second| Some(second.sent_away as f64)),
+                line("came again", &|second| Some(second.again as f64)),
+                line("new", &|second| Some(second.new as f64)),
+            ],
+        };
+        let latency = Panel {
+            title: "of those accepted, 99 of 100 within … ms",
+            lines: vec![
+                line("answer", &|second| second.answer_ms.map(|ms| ms.p99)),
+                line("outcome", &|second| second.result_ms.map(|ms| ms.p99)),
+            ],
+        };
+        let resident = |part: &Part| Series {
+            name: part.name.clone(),
+            points: part.looks.iter().filter_map(|look| seconds_and_mib(*look, report.seen.go)).collect(),
+        };
+        let counted = report.seen.parts.iter().filter(|part| !part.name.starts_with('~'));
+        let memory = Panel { title: "resident memory, MiB", lines: counted.map(resident).collect() };
+        let title = format!("More than can be served, {name}, by seconds");
+        let svg = over_time(&title, &[requests, latency, memory]);
+        (!course.is_empty()).then(|| Plot { file: format!("bench-overload-{name}.svg"), title, svg })
+    };
+    cells.of.values().filter_map(|runs| plot(runs.last()?)).collect()
+}
+
+fn seconds_and_mib((at, bytes): (u64, u64), go: u64) -> Option<(f64, f64)> {
+    Some((clock::seconds(at.checked_sub(go)?), bytes as f64 / 1024.0 / 1024.0))
 }
 
 /// Latencies by percentile: one of `1 - 1/x`, over x from 2 to 1,000.

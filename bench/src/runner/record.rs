@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::machine::Machine;
+use super::overload::Overload;
 use super::scenario::Scenario;
 use super::system::System;
 use crate::driver::Report;
@@ -25,6 +26,9 @@ pub(super) struct Record {
     pub(super) waves: u32,
     /// Purchases per second that were asked for, in scenarios with a steady rate.
     pub(super) rate: Option<f64>,
+    /// What was asked for, and what could be served, where it was too much.
+    #[serde(default)]
+    pub(super) overload: Option<Overload>,
     pub(super) profile: String,
     pub(super) machine: Machine,
     pub(super) cores: usize,

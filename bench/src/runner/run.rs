@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::drivers::Drive;
 use super::machine::{Machine, Ticks, cores, until_idle};
+use super::overload::Overload;
 use super::record::Record;
 use super::scenario::Plan;
 use super::stack::Stack;
@@ -36,6 +37,18 @@ async fn measure(places: &Places, plan: &Plan, stack: &Stack) -> Result<Record> 
     if plan.broadcasts {
         drive.broadcast = Some(stack.stampede_line("sale add-stock demo std 1"));
     }
+    let mut record = plan.record.clone();
+    if let Some(overload) = &mut record.overload {
+        if overload.capacity <= 0.0 {
+            overload.capacity = find_capacity(&plan.drive, stack).await?;
+            until_idle(plan.patience).await;
+            stack.reset_stub().await?;
+        }
+        record.rate = Some(overload.rate());
+        drive.rate = None;
+        // What was typed has the last word.
+        drive.arguments = [overload.arguments(), drive.arguments].concat();
+    }
     let (before, began) = (Ticks::now(), Instant::now());
     let report = drive.run(&stack.groups(), stack.logs()).await?;
     let (wall, busy) = (began.elapsed(), Ticks::now().busy_seconds_since(&before));
@@ -45,14 +58,25 @@ async fn measure(places: &Places, plan: &Plan, stack: &Stack) -> Result<Record> 
         machine: Machine::this(),
         cores: cores(),
         profile: places.profile(),
-        command: spelled(&plan.drive),
+        command: spelled(&drive),
         wall_s: wall.as_secs_f64(),
         busy_before,
         cpu_s_of_others: busy - phases.sum::<f64>() - report.seen.driver_cpu_total_s,
         stub: stack.stub_stats().await?,
         report: Some(report),
-        ..plan.record.clone()
+        ..record
     })
+}
+
+/// What the system completes per second when purchases follow each other over some connections.
+async fn find_capacity(drive: &Drive, stack: &Stack) -> Result<f64> {
+    let arguments = Overload::finding(drive.shoppers);
+    let finding = Drive { rate: None, arguments, ..drive.clone() };
+    let report = finding.run(&[], stack.logs()).await?;
+    if !report.seen.whole() {
+        bail!("not everybody was served when the capacity was to be found; see {}", stack.logs().display());
+    }
+    Ok(report.figures.completed_per_s)
 }
 
 /// Waits until a charge goes all the way through, and then lets a small crowd do so.

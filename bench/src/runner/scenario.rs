@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cli::Series;
 use super::drivers::Drive;
 use super::median::{Cells, of};
+use super::overload::Overload;
 use super::record::Record;
 use super::stack::Stack;
 use super::system::{Stage, System};
@@ -42,6 +43,8 @@ pub(super) enum Scenario {
     Idle,
     /// From few shoppers to many.
     Growth,
+    /// Several times the capacity.
+    Overload,
 }
 
 /// One run to come.
@@ -57,8 +60,8 @@ pub(super) struct Plan {
 
 impl Scenario {
     /// All of them, in the order of the report.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Compare, Self::Minute, Self::Latency, Self::Soldout, Self::Idle, Self::Growth];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Compare, Self::Minute, Self::Latency, Self::Overload, Self::Soldout, Self::Idle, Self::Growth];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -68,6 +71,7 @@ impl Scenario {
             Self::Soldout => "soldout",
             Self::Idle => "idle",
             Self::Growth => "growth",
+            Self::Overload => "overload",
         }
     }
 
@@ -75,6 +79,7 @@ impl Scenario {
         match self {
             Self::Compare | Self::Latency => System::value_variants().to_vec(),
             Self::Minute => vec![System::StampedeEmbedded, System::StampedeSqlite, System::StampedePostgres],
+            Self::Overload => vec![System::StampedeEmbedded, System::StampedeSqlite],
             Self::Soldout => vec![System::StampedeSqlite, System::StampedePostgres],
             Self::Idle => vec![System::StampedeEmbedded, System::StampedeSqlite, System::Bullmq],
             Self::Growth => vec![System::StampedeSqlite, System::StampedePostgres, System::Bullmq],
@@ -87,6 +92,8 @@ impl Scenario {
             Self::Minute => &[10_000],
             // As many as the rate and the time make.
             Self::Latency => &[0],
+            // Each buys again and again; what is kept open for purchases takes most files.
+            Self::Overload => &[4_000],
             Self::Soldout => &[20_000],
             Self::Idle => &[15_000, 45_000],
             Self::Growth => &[1_000, 3_000, 10_000, 30_000, 100_000],
@@ -99,7 +106,8 @@ impl Scenario {
 
     fn pool(self) -> u16 {
         match self {
-            Self::Compare | Self::Idle => 0,
+            // An overload has its own.
+            Self::Compare | Self::Idle | Self::Overload => 0,
             Self::Minute | Self::Latency => 64,
             Self::Soldout | Self::Growth => 256,
         }
@@ -107,7 +115,7 @@ impl Scenario {
 
     /// Why a system cannot play this with sockets for so many processes; `None` if it can.
     fn unfit(self, system: System, processes: u32) -> Option<&'static str> {
-        if matches!(self, Self::Minute | Self::Soldout) && !system.is_stampede() {
+        if matches!(self, Self::Minute | Self::Soldout | Self::Overload) && !system.is_stampede() {
             return Some("it has no stock, and no purchases apart from its shoppers");
         }
         (processes > 1 && !system.has_web_processes()).then_some("one process cannot hold as many files")
@@ -163,7 +171,7 @@ impl Size {
         let waves = if scenario == Scenario::Growth { shoppers.div_ceil(series.wave) } else { 1 };
         let sockets = shoppers.div_ceil(waves);
         let pool = series.pool.unwrap_or_else(|| scenario.pool());
-        let own_connections = pool == 0 && rate.is_none() && scenario != Scenario::Idle;
+        let own_connections = pool == 0 && rate.is_none() && !matches!(scenario, Scenario::Idle | Scenario::Overload);
         let per_process = if own_connections { BUYERS_PER_PROCESS } else { SOCKETS_PER_PROCESS };
         Self {
             shoppers,
@@ -193,14 +201,18 @@ fn plan(
     }
     let webs = if system.has_web_processes() { series.webs.unwrap_or(size.processes.min(50) as u16).max(1) } else { 1 };
     let drivers = series.drivers.unwrap_or(size.processes).min(size.sockets);
+    let overload = (scenario == Scenario::Overload).then(|| Overload::of(series));
     let stage = Stage {
+        apart: overload.is_some(),
         ports: series.ports,
         webs,
         latency_ms,
         concurrency: series.concurrency,
-        units: u64::from(size.shoppers) * u64::from(size.purchases) + SPARE_UNITS,
+        units: SPARE_UNITS
+            + overload.map_or(u64::from(size.shoppers) * u64::from(size.purchases), |overload| overload.units()),
         tickets: (scenario == Scenario::Soldout).then_some(series.tickets),
     };
+    let own = if overload.is_some() { Vec::new() } else { arguments(scenario, system, size) };
     let drive = Drive {
         program: places.programs.join("flashbench"),
         adapter: places.root.join("bench/adapters").join(system.adapter()),
@@ -211,12 +223,24 @@ fn plan(
         from: own_addresses(drivers * size.shoppers.div_ceil(drivers).div_ceil(SHOPPERS_PER_ADDRESS)),
         rate,
         broadcast: None,
-        arguments: arguments(scenario, system, size).into_iter().chain(series.driver.iter().cloned()).collect(),
+        apart: overload.is_some(),
+        arguments: own.into_iter().chain(series.driver.iter().cloned()).collect(),
     };
     let shoppers = size.shoppers;
     let (run, waves) = (round, size.waves);
-    let record =
-        Record { scenario, system, shoppers, latency_ms, run, webs, waves, rate, drivers, ..Record::default() };
+    let record = Record {
+        scenario,
+        system,
+        shoppers,
+        latency_ms,
+        run,
+        webs,
+        waves,
+        rate,
+        drivers,
+        overload,
+        ..Record::default()
+    };
     // What the warm-up leaves behind would be taken for memory that sockets do not need.
     let warmup = if scenario == Scenario::Idle { 0 } else { series.warmup };
     let patience = Duration::from_secs(series.patience);
@@ -268,7 +292,7 @@ fn rate(places: &Places, scenario: Scenario, series: &Series, system: System, la
                 }
             }
         }
-        Scenario::Compare | Scenario::Soldout | Scenario::Idle | Scenario::Growth => Ok(None),
+        _ => Ok(None),
     }
 }
 

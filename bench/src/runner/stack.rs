@@ -1,6 +1,7 @@
 //! One system, started for one run: the stand-in for Stripe, Redis, PostgreSQL, the system's own processes. All of it is
 //! stopped again, by process id, also when the run fails or is interrupted.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use xtask::cluster::Cluster;
 
 use super::Places;
+use super::machine::Side;
 use super::system::{Launch, Ready, Stage, System};
 use super::web::{ask, listens};
 use crate::measure::processes::Group;
@@ -32,6 +34,8 @@ pub(super) struct Stack {
     stub: String,
     command: Vec<(String, String)>,
     program: PathBuf,
+    /// Whether driver and system have cores of their own.
+    apart: bool,
 }
 
 struct Started {
@@ -56,6 +60,7 @@ impl Stack {
             stub,
             command: Vec::new(),
             program,
+            apart: stage.apart,
         };
         stack.start_all(places, system, stage).await?;
         Ok(stack)
@@ -132,8 +137,10 @@ impl Stack {
         }
         let path = self.logs.join(format!("{}.log", name.trim_start_matches('~')));
         let log = std::fs::File::options().create(true).append(true).open(&path)?;
-        let mut command = clean(&program);
-        command.args(arguments).envs(environment).current_dir(folder);
+        let side = if name.starts_with('~') { Side::Driver } else { Side::System };
+        let words = side.start(&program, self.apart);
+        let mut command = clean(&words[0]);
+        command.args(&words[1..]).args(arguments).envs(environment).current_dir(folder);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
         let id = child.id().context("a process that was just started has an id")?;
@@ -214,7 +221,7 @@ fn send(id: u32, signal: Signal) {
 }
 
 /// A command that is told nothing of the environment but where programs are.
-fn clean(program: &Path) -> Command {
+fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
     for name in ["PATH", "HOME", "LANG", "TMPDIR"] {

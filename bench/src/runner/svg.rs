@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 720.0;
+pub(super) const WIDTH: f64 = 720.0;
 const BAR: f64 = 22.0;
 const GAP: f64 = 8.0;
 const LEFT: f64 = 170.0;
-const COLORS: [&str; 7] = ["#2563eb", "#0891b2", "#7c3aed", "#d97706", "#dc2626", "#059669", "#6b7280"];
+pub(super) const COLORS: [&str; 7] = ["#2563eb", "#0891b2", "#7c3aed", "#d97706", "#dc2626", "#059669", "#6b7280"];
 
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1f2937}.t{font-weight:600;font-size:15px}\
 .g{stroke:#d1d5db;stroke-width:1}.s{fill:#6b7280}@media(prefers-color-scheme:dark){text{fill:#e5e7eb}.s{fill:#9ca3af}\
@@ -18,7 +18,7 @@ pub(super) struct Series {
     pub(super) points: Vec<(f64, f64)>,
 }
 
-fn open(height: f64, title: &str) -> String {
+pub(super) fn open(height: f64, title: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"{title}\">{STYLE}<text class=\"t\" x=\"8\" y=\"20\">{title}</text>\n",
@@ -26,7 +26,7 @@ fn open(height: f64, title: &str) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -60,18 +60,10 @@ fn color_of(name: &str, otherwise: usize) -> &'static str {
     COLORS[known.iter().position(|known| *known == name).unwrap_or(otherwise) % COLORS.len()]
 }
 
-/// Lines over a logarithmic axis from left to right, from zero upwards.
-pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
-    let (left, right, top, bottom) = (64.0, WIDTH - 170.0, 40.0, 320.0);
-    let mut svg = open(bottom + 48.0, title);
-    let points = || series.iter().flat_map(|line| line.points.iter().copied());
-    let (first, last) = points().fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), (x, _)| (low.min(x), high.max(x)));
-    let most = rounded_up(points().map(|(_, y)| y).fold(f64::MIN_POSITIVE, f64::max));
-    let width = (last.ln() - first.ln()).max(f64::MIN_POSITIVE);
-    let x_of = |x: f64| left + (x.max(first).ln() - first.ln()) / width * (right - left);
-    let y_of = |y: f64| bottom - y / most * (bottom - top);
-    for step in 0..=4 {
-        let value = most * f64::from(step) / 4.0;
+/// Lines from left to right at so many equal steps from zero to the most, with their values.
+pub(super) fn rule(svg: &mut String, (left, right): (f64, f64), steps: u32, most: f64, y_of: &dyn Fn(f64) -> f64) {
+    for step in 0..=steps {
+        let value = most * f64::from(step) / f64::from(steps);
         let y = y_of(value);
         let _ = writeln!(
             svg,
@@ -82,6 +74,19 @@ pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
             spoken(value),
         );
     }
+}
+
+/// Lines over a logarithmic axis from left to right, from zero upwards.
+pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
+    let (left, right, top, bottom) = (64.0, WIDTH - 170.0, 40.0, 320.0);
+    let mut svg = open(bottom + 48.0, title);
+    let points = || series.iter().flat_map(|line| line.points.iter().copied());
+    let (first, last) = points().fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), (x, _)| (low.min(x), high.max(x)));
+    let most = rounded_up(points().map(|(_, y)| y).fold(f64::MIN_POSITIVE, f64::max));
+    let width = (last.ln() - first.ln()).max(f64::MIN_POSITIVE);
+    let x_of = |x: f64| left + (x.max(first).ln() - first.ln()) / width * (right - left);
+    let y_of = |y: f64| bottom - y / most * (bottom - top);
+    rule(&mut svg, (left, right), 4, most, &y_of);
     let mut marks: Vec<f64> = points().map(|(x, _)| x).collect();
     marks.sort_by(f64::total_cmp);
     marks.dedup();
@@ -122,7 +127,7 @@ pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
 }
 
 /// The next number of which quarters are good to read.
-fn rounded_up(value: f64) -> f64 {
+pub(super) fn rounded_up(value: f64) -> f64 {
     let size = 10_f64.powf(value.log10().floor());
     let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
     steps.into_iter().map(|step| step * size).find(|step| *step >= value).unwrap_or(value)

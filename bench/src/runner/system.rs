@@ -39,6 +39,8 @@ pub(super) struct Stage {
     pub(super) units: u64,
     /// Tickets of the sale `rush`, which sells out.
     pub(super) tickets: Option<u32>,
+    /// Whether system and driver have cores of their own.
+    pub(super) apart: bool,
 }
 
 /// A process to start.

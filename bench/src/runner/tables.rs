@@ -1,5 +1,7 @@
 //! Tables of medians, in Markdown.
 
+mod crowded;
+
 use std::fmt::Write as _;
 
 use super::median::{Cells, of};
@@ -48,6 +50,7 @@ fn columns(scenario: Scenario) -> Vec<Column> {
         if whole { figure(runs, 2, |f| Some(f.answering_s)) } else { "never".to_owned() }
     });
     match scenario {
+        Scenario::Overload => crowded::columns(),
         Scenario::Compare => {
             let accepted: Column = ("accepted/s", |runs| figure(runs, 0, |f| Some(f.accepted_per_s)));
             let end: Column = ("end PSS MiB", |runs| figure(runs, 0, |f| Some(f.end_pss_mib)));
@@ -113,12 +116,15 @@ pub(super) fn table(scenario: Scenario, cells: &Cells) -> Option<String> {
         return None;
     }
     let columns = columns(scenario);
-    let row = |words: Vec<String>| format!("| {} |\n", words.join(" | "));
-    let mut text = row(columns.iter().map(|(name, _)| (*name).to_owned()).collect());
-    text += &row(columns.iter().map(|_| "---".to_owned()).collect());
-    for runs in cells.of.values() {
-        text += &row(columns.iter().map(|(_, value)| value(runs)).collect());
+    let mut rows = vec![columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>()];
+    rows.extend(cells.of.values().map(|runs| columns.iter().map(|(_, value)| value(runs)).collect()));
+    if scenario == Scenario::Overload {
+        // Much is said of few.
+        rows = (0..columns.len()).map(|at| rows.iter().map(|row| row[at].clone()).collect()).collect();
     }
+    let line = |words: &[String]| format!("| {} |\n", words.join(" | "));
+    rows.insert(1, vec!["---".to_owned(); rows[0].len()]);
+    let mut text: String = rows.iter().map(|row| line(row)).collect();
     if !cells.left_out.is_empty() {
         text.push_str("\nLeft out, because others used the machine meanwhile: ");
         let names = cells.left_out.iter().map(|(name, share)| format!("{name} ({:.0} %)", share * 100.0));
