@@ -62,10 +62,10 @@ impl Reply {
                 "{:<16} {:>14} {:>9} {:>9} {:>9} {:>9}  {limit}",
                 word(tier, "id"),
                 price(tier),
-                tier["capacity"],
-                tier["free"],
-                tier["held"],
-                tier["sold"],
+                units(tier, "capacity"),
+                units(tier, "free"),
+                units(tier, "held"),
+                units(tier, "sold"),
             );
         }
         Self { good: true, text, data: row }
@@ -225,10 +225,35 @@ fn word<'a>(row: &'a Value, name: &str) -> &'a str {
     row[name].as_str().unwrap_or_default()
 }
 
+/// As text, since a [`Value`] takes no notice of a column's width.
+fn units(tier: &Value, shelf: &str) -> String {
+    tier[shelf].to_string()
+}
+
 fn price(tier: &Value) -> String {
     let currency: Option<Currency> = tier["currency"].as_str().and_then(|code| code.parse().ok());
     match (currency, tier["amount"].as_i64()) {
         (Some(currency), Some(amount)) => Money { amount, currency }.to_string(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sales_figures_stand_below_their_headings() {
+        let tier = json!({"id": "std", "amount": 2_500, "currency": "usd", "capacity": 10_000, "free": 9_990, "held": 3,
+            "sold": 7, "max_per_customer": 4});
+        let reply = Reply::sale(json!({"sale": "rush", "name": "Rush", "status": "open", "tiers": [tier]}));
+        let lines: Vec<&str> = reply.as_text().lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "tier                      price  capacity      free      held      sold  limit",
+                "std                   25.00 USD     10000      9990         3         7  4",
+            ]
+        );
     }
 }

@@ -13,6 +13,7 @@ mod deny;
 mod hunt;
 mod measure;
 mod packages;
+mod pgo;
 mod steps;
 mod suite;
 mod tools;
@@ -51,6 +52,9 @@ enum Task {
     Chaos(chaos::ChaosArgs),
     /// Measure Stampede and its peers side by side, optimised: `cargo xtask bench --help` lists what can be measured.
     Bench(measure::MeasureArgs),
+    /// Build the fastest program: compiled with the counts of a program that has played a sale (profile-guided). Takes
+    /// two builds with link-time optimisation.
+    Pgo,
     /// Take the guards away, all or those that are named, and look whether somebody notices each. All together write
     /// the table of docs/PROOF.md.
     Mutants {
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Task::Fuzz(passed) => release(&mut steps, "fuzzing", &passed),
         Task::Test(args) => test(&mut steps, &args),
         Task::Bench(args) => measure::measure(&mut steps, &args),
+        Task::Pgo => pgo::build(&mut steps).map(|folder| format!("{}", folder.join("stampede").display())),
         Task::Api(args) => api::run(&mut steps, &args),
         Task::Chaos(args) => chaos::run(&mut steps, &args),
         Task::Mutants { quick, guards } => mutants(&mut steps, quick, &guards),

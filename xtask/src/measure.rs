@@ -1,17 +1,19 @@
 //! `cargo xtask bench`: builds what is measured and what measures, and hands over to the runner in `bench`.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
 
+use crate::pgo;
 use crate::steps::{Steps, cargo, run, target};
 
 /// What `cargo xtask bench` takes.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct MeasureArgs {
-    /// Cargo's profile; figures are those of `dist`
+    /// Cargo's profile, or `dist-pgo` for what `cargo xtask pgo` builds
     #[arg(long, default_value = "dist")]
     profile: String,
     /// Handed on to the runner.
@@ -21,14 +23,21 @@ pub(crate) struct MeasureArgs {
 
 /// Builds without the features of the tests, and measures.
 pub(crate) fn measure(steps: &mut Steps, args: &MeasureArgs) -> Result<String> {
+    if args.profile == pgo::PROFILE {
+        let programs = pgo::build(steps)?;
+        return run_in(&programs, steps, args);
+    }
     steps.step("build", || {
         let mut build = cargo();
         build.args(["build", "--locked", "--bins", "--package", "stampede", "--package", "bench"]);
         run(build.args(["--profile", &args.profile]))
     })?;
     let folder = if args.profile == "dev" { "debug" } else { &args.profile };
-    let runner = target().join(folder).join("bench");
-    steps.step("bench", || run(Command::new(runner).args(&args.arguments)))?;
+    run_in(&target().join(folder), steps, args)
+}
+
+fn run_in(programs: &Path, steps: &mut Steps, args: &MeasureArgs) -> Result<String> {
+    steps.step("bench", || run(Command::new(programs.join("bench")).args(&args.arguments)))?;
     Ok("measured".to_owned())
 }
 

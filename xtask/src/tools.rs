@@ -3,9 +3,10 @@
 //! On Debian and Ubuntu the missing ones are installed, on a machine that has never run `apt-get update` too. Elsewhere
 //! a sentence names them.
 
+use std::ops::RangeInclusive;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use xtask::cluster::postgres_program;
 use xtask::program::{find_on_path, quietly};
@@ -45,6 +46,21 @@ const TOOLS: [Tool; 8] = [
     Tool { name: "Python with venv and pip", debian: &["python3", "python3-venv"], present: python_makes_environments },
 ];
 
+/// Clang and `llvm-profdata` of one LLVM between these; the newest one. Installs the oldest if there is none.
+pub(crate) fn llvm(versions: RangeInclusive<u32>) -> Result<u32> {
+    let programs = |version: &u32| ["clang", "llvm-profdata"].map(|name| format!("{name}-{version}"));
+    let newest = || versions.clone().rev().find(|version| programs(version).iter().all(|name| on_path(name)));
+    if let Some(version) = newest() {
+        return Ok(version);
+    }
+    let packages = ["clang", "llvm"].map(|name| format!("{name}-{}", versions.start()));
+    if let Some(apt) = AptGet::find() {
+        apt.fetch(&packages.each_ref().map(String::as_str))?;
+    }
+    let wanted = format!("clang-N and llvm-profdata-N are not on PATH, with one N from {versions:?}");
+    newest().with_context(|| format!("{wanted}; on Debian they are in the packages {}", packages.join(" and ")))
+}
+
 /// Installs what is missing, or says what is.
 pub(crate) fn install() -> Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.present)()).collect();
@@ -61,12 +77,7 @@ pub(crate) fn install() -> Result<()> {
         );
     };
     let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.debian).copied().collect();
-    eprintln!("installing {}", packages.join(" "));
-    // Package lists that are missing or old make the first try fail; new ones are fetched only then.
-    if apt.install(&packages).is_err() {
-        apt.update();
-        apt.install_aloud(&packages)?;
-    }
+    apt.fetch(&packages)?;
     let missing: Vec<&Tool> = missing.into_iter().filter(|tool| !(tool.present)()).collect();
     if !missing.is_empty() {
         bail!(
@@ -96,6 +107,15 @@ impl AptGet {
         }
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q"]);
         command
+    }
+
+    /// Installs packages. Lists of them that are missing or old make the first try fail; new ones are fetched only then.
+    fn fetch(&self, packages: &[&str]) -> Result<()> {
+        eprintln!("installing {}", packages.join(" "));
+        self.install(packages).or_else(|_| {
+            self.update();
+            self.install_aloud(packages)
+        })
     }
 
     fn install(&self, packages: &[&str]) -> Result<()> {

@@ -354,6 +354,14 @@ pub const MUTANTS: &[Mutant] = &[
         &["tests::access::permissions::each_role_refunds_only_if_the_table_says_so_and_the_story_says_who"],
     ),
     of(&["LookerMay"], NO, &["tests::board::live::a_look_ends_with_its_session_and_says_so"]),
+    of(&["ReviewOnly"], NO, &["worker::tests::reviews::to_refund_gives_another_sum_back_once_and_frees_the_stock"]),
+    of(&["AskedFirst"], NO, &["worker::tests::letters::the_trail_says_which_job_and_what_came_of_it"]),
+    of(
+        &["LineBounded"],
+        NO,
+        &["web::admission::tests::so_many_are_let_in_others_wait_in_turn_and_the_rest_are_sent_away_at_once"],
+    ),
+    of(&["SharedQuota"], NO, &["tests::quota::processes_that_count_together_allow_a_burst_and_not_one_more"]),
     of(&["KeyNeverManages"], NO, &["shared::access::permission::tests::a_key_never_manages_and_may_do_something"]),
     of(&["LastOwner"], NO, &["shared::access::change::tests::the_last_owner_stays_and_stays_owner"]),
     of(
