@@ -4,8 +4,8 @@
 //! itself with `SIGKILL` when it reaches the point that `STAMPEDE_CRASH_AT` names: no destructor, no flush. At the one
 //! that `STAMPEDE_PANIC_AT` names it panics, as a bug would.
 
-/// Every point, in the order of a purchase and of its refund.
-pub const POINTS: [&str; 9] = [
+/// Every point: in the order of a purchase and of its refund, then when a dead job was discarded.
+pub const POINTS: [&str; 10] = [
     "after_pin",
     "after_commit",
     "after_push",
@@ -15,6 +15,7 @@ pub const POINTS: [&str; 9] = [
     "before_publish",
     "after_publish",
     "after_refund_answer",
+    "after_discard",
 ];
 
 /// Dies here, if a test asked for it.

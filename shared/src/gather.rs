@@ -1,7 +1,8 @@
 //! One round trip for many callers: while one is under way, those who ask next gather, and go together.
 //!
-//! Nobody waits for others to come: an idle server is asked at once, a busy one in batches that grow with the load. So a
-//! crowd costs a server and this process little more per head than the work itself.
+//! Nobody waits for others to come: an idle server is asked at once, a busy one in batches that grow with the load. Only
+//! those who can run already have their turn first, since they may be about to ask the same. So a crowd costs a server
+//! and this process little more per head than the work itself.
 
 use std::sync::Arc;
 
@@ -59,7 +60,9 @@ impl<Q: Send + 'static, A: Send + 'static> Gather<Q, A> {
     {
         // Should `act` panic, whoever asks next begins anew.
         let ends = Ends(&self);
-        while let Some(batch) = self.next() {
+        loop {
+            tokio::task::yield_now().await;
+            let Some(batch) = self.next() else { break };
             let (questions, callers): (Vec<Q>, Vec<_>) = batch.into_iter().unzip();
             for (caller, answer) in callers.into_iter().zip(act(questions).await) {
                 // Who does not wait any more need not hear it.

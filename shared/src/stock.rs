@@ -260,7 +260,8 @@ pub trait Stock: Send + Sync + 'static {
     /// Changes whenever the store may have lost what it knew.
     async fn run_id(&self) -> Result<String, StockError>;
 
-    /// Claims units of all tiers, or of none. Again for the same order, it is a young pin anew.
+    /// Claims units of all tiers, or of none. Again for the same order, it is a young pin anew. A hold that is reserved for
+    /// an order is known to that order alone: whether [`Stock::pin`] and [`Stock::free`] find it is left to the store.
     async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StockError>;
     /// Binds a hold to the order that pays for it: its clock stops. Again for the same order, it is a young pin anew.
     async fn pin(&self, hold: Uuid, order: Uuid, customer: Uuid) -> Result<Pinned, StockError>;

@@ -3,6 +3,7 @@
 //! Both go by a clock that stands still until it is moved, so that every deadline and every thinking time that is left
 //! must agree to the millisecond.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -26,6 +27,8 @@ struct Twins {
     in_redis: RedisStock,
     clock_ms: u64,
     epochs: [u64; 2],
+    /// Holds that were reserved for an order: whether their customers find them is left to the store.
+    ordered: HashSet<u128>,
 }
 
 impl Twins {
@@ -35,13 +38,14 @@ impl Twins {
         let seeded = Seeded::new(7);
         let memory = MemoryStock::new(seeded.env());
         let in_redis = RedisStock::by_clock_of_tests(server, Env::system());
-        Self { redis, seeded, memory, in_redis, clock_ms: START_MS, epochs: [0; 2] }
+        Self { redis, seeded, memory, in_redis, clock_ms: START_MS, epochs: [0; 2], ordered: HashSet::new() }
     }
 
     async fn begin(&mut self) {
         self.redis.ask(&["FLUSHALL"]).await;
         self.memory = MemoryStock::new(self.seeded.env());
         (self.clock_ms, self.epochs) = (START_MS, [0; 2]);
+        self.ordered.clear();
         self.pass(0).await;
         for sale in 0..2 {
             self.play(Call::open(sale)).await;
@@ -58,6 +62,11 @@ impl Twins {
     async fn play(&mut self, call: Call) {
         if let Call::Pass { ms } = call {
             return self.pass(ms).await;
+        }
+        match call {
+            Call::Reserve { hold, order: Some(_), .. } => drop(self.ordered.insert(hold)),
+            Call::Pin { hold, .. } | Call::Free { hold, .. } if self.ordered.contains(&hold) => return,
+            _ => {}
         }
         if let Call::Rebuild { sale, newer_by, .. } = call {
             self.epochs[sale] = (self.epochs[sale] + newer_by).max(1);

@@ -93,10 +93,10 @@ pub struct Book {
 /// What a book has changed since it was last asked.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Orders: `None` for new ones, else the version that was read.
-    pub orders: BTreeMap<Uuid, Option<i64>>,
-    /// Attempts, and whether they are new.
-    pub attempts: BTreeMap<(Uuid, u32), bool>,
+    /// Orders as they were read; `None` for new ones.
+    pub orders: BTreeMap<Uuid, Option<Order>>,
+    /// Attempts as they were read; `None` for new ones.
+    pub attempts: BTreeMap<(Uuid, u32), Option<Attempt>>,
     /// Per sale and tier: how the committed units change.
     pub committed: BTreeMap<(String, String), i64>,
     /// Per sale: how its counters change.
@@ -277,7 +277,6 @@ impl Book {
 
     /// Writes a changed order back: version, time, and the counters of its sale.
     fn put(&mut self, at: Moment<'_>, mut order: Order, from: Option<State>) -> Order {
-        let version_read = from.map(|_| order.version);
         order.version += 1;
         order.updated_at = at.now;
         let (was, is) = (from.is_some_and(State::is_in_queue), order.state.is_in_queue());
@@ -294,16 +293,16 @@ impl Book {
                 change.finished += 1;
             }
         }
-        self.changes.orders.entry(order.id).or_insert(version_read);
         self.holds.insert(order.hold, order.id);
-        self.orders.insert(order.id, order.clone());
+        let read = self.orders.insert(order.id, order.clone());
+        self.changes.orders.entry(order.id).or_insert(read);
         order
     }
 
     fn put_attempt(&mut self, attempt: Attempt) {
         let key = (attempt.order, attempt.number);
-        let new = self.attempts.insert(key, attempt).is_none();
-        self.changes.attempts.entry(key).or_insert(new);
+        let read = self.attempts.insert(key, attempt);
+        self.changes.attempts.entry(key).or_insert(read);
     }
 
     /// Whether all items fit into what is left, by the ledger's own count; else the first tier that does not.

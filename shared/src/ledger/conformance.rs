@@ -129,6 +129,7 @@ pub fn pair_stories() -> Vec<PairStory> {
         pairs::two_crowds_share_fifty_units,
         pairs::one_order_sent_through_both_is_new_once,
         pairs::claims_and_outcomes_through_both_happen_once,
+        pairs::sales_that_are_made_through_both_at_once_all_come_to_be,
         pairs::orders_of_several_sales_do_not_wait_for_each_other_forever,
         pairs::one_event_that_comes_to_both_is_new_once,
         pairs::refunds_through_both_never_give_back_more_than_was_paid,

@@ -3,7 +3,9 @@
 use futures::future::{join, join_all};
 
 use super::{World, request, succeeded, units};
-use crate::ledger::{Accept, Accepted, Change, Claimed, Control, InboxEvent, RefundAsked, RefundRequest, RefundWhat};
+use crate::ledger::{
+    Accept, Accepted, Change, Claimed, Control, Created, InboxEvent, RefundAsked, RefundRequest, RefundWhat,
+};
 use crate::order::State;
 
 fn half(w: &[World; 2], n: usize) -> &World {
@@ -106,6 +108,18 @@ pub(super) async fn orders_of_several_sales_do_not_wait_for_each_other_forever(w
     };
     let paid = join_all(purchases.iter().enumerate().map(buy)).await;
     assert!(paid.iter().all(|order| order.state == State::Paid));
+}
+
+pub(super) async fn sales_that_are_made_through_both_at_once_all_come_to_be(w: [World; 2]) {
+    let make = async |n: usize| {
+        let sale = crate::sale::Sale { slug: format!("sale-{}", n / 2), ..super::demo(10, None) };
+        half(&w, n).ledger.create_sale(sale).await.unwrap()
+    };
+    let made = join_all((0..40).map(make)).await;
+    for twice in made.chunks(2) {
+        assert!(twice.contains(&Created::Yes) && twice.contains(&Created::SlugTaken), "each is made once: {made:?}");
+    }
+    assert_eq!(w[0].ledger.sales().await.unwrap().len(), 20);
 }
 
 pub(super) async fn one_event_that_comes_to_both_is_new_once(w: [World; 2]) {

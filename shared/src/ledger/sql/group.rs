@@ -13,8 +13,8 @@ use super::failure::{Failure, Receipt};
 use super::member::{Ask, Mark, Member, NewEpoch, Steering};
 use super::moving::Moving;
 use super::statements::{self, Existing};
-use super::store::{Before, exactly};
-use super::turns::Turns;
+use super::store::exactly;
+use super::turns::{Turn, Turns};
 use super::{image, load, rows, store};
 use crate::env::{Env, Timestamp};
 use crate::guards::Guard;
@@ -37,14 +37,24 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Tries the members in one transaction. When the answer to its COMMIT is lost, that is [`Failure::Doubt`]; the
-    /// next try brings the receipt along, and finds out under the same locks whether there is anything left to do.
-    pub(super) async fn attempt(&self, members: &mut [Member], doubt: &mut Option<Receipt>) -> Result<(), Failure> {
-        // Until the commit is through.
-        let _turn = match &self.turns {
+    /// Waits for a turn, where processes share a file.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        match &self.turns {
             Some(turns) => turns.next().await,
             None => None,
-        };
+        }
+    }
+
+    /// Tries the members in one transaction. When the answer to its COMMIT is lost, that is [`Failure::Doubt`]; the
+    /// next try brings the receipt along, and finds out under the same locks whether there is anything left to do.
+    ///
+    /// The turn lasts until the commit is through.
+    pub(super) async fn attempt(
+        &self,
+        members: &mut [Member],
+        doubt: &mut Option<Receipt>,
+        _turn: Option<Turn>,
+    ) -> Result<(), Failure> {
         let tx = self.db.begin().await?;
         match self.work(&tx, members, doubt).await {
             Ok(None) => Ok(tx.rollback().await?),
@@ -85,7 +95,6 @@ impl Desk {
             }
             *doubt = None;
         }
-        let before = Before::of(&book);
         // The clock is read when the locks are held: whoever waited for them too long is too late.
         let now = self.clock.now(&self.env);
         let at = Moment { now, env: &self.env };
@@ -94,7 +103,7 @@ impl Desk {
         let changes = book.take_changes();
         let mut receipt = receipt(&changes);
         if is_something(&changes) {
-            store::store(tx, &before, &book, changes, now).await?;
+            store::store(tx, &book, changes, now).await?;
         }
         let mut known = HashSet::new();
         for member in members {
@@ -119,6 +128,10 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Option<Receipt>, Failure> {
         let sale = &ask.question;
+        // A sale's place follows from the others': sales are made one at a time. A file has one writer anyway.
+        if let Transaction::Postgres(_) = tx {
+            statements::execute_with(tx, "LOCK TABLE sales IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
+        }
         let last = sales::Entity::find().select_only().expr(sales::Column::Position.max());
         let last = tx.rows::<(Option<i64>,)>(last.build(tx.backend())).await?.pop();
         let row = rows::sale_row(sale, last.and_then(|(last,)| last).unwrap_or(0) + 1, now);

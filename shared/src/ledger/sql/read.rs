@@ -195,12 +195,9 @@ pub(super) async fn event<C: Reads>(db: &C, id: &str) -> Result<Option<StoredEve
     Ok(row.map(|row| StoredEvent { handled: row.handled, event: rows::event(row) }))
 }
 
-/// What is owed to the outside, the oldest first.
+/// What is owed to the outside, the oldest first: their ids, of UUID version 7, grow with the time.
 pub(super) async fn outbox<C: Reads>(db: &C, most: u32) -> Result<Vec<OutboxEntry>, Failure> {
-    let select = outbox::Entity::find()
-        .order_by_asc(outbox::Column::CreatedAt)
-        .order_by_asc(outbox::Column::Id)
-        .limit(u64::from(most));
+    let select = outbox::Entity::find().order_by_asc(outbox::Column::Id).limit(u64::from(most));
     Ok(db.all(select).await?.into_iter().map(rows::outbox_entry).collect())
 }
 

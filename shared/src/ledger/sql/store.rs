@@ -1,6 +1,6 @@
 //! Storing: exactly what a book changed, each write under a guard that holds even if the book had been wrong.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{EntityTrait, ModelTrait, Value};
 use uuid::Uuid;
@@ -53,60 +53,36 @@ const ATTEMPT_CHANGES: [attempts::Column; 7] = [
 const REFUND_CHANGES: [refunds::Column; 4] =
     [refunds::Column::State, refunds::Column::StripeId, refunds::Column::SpentKeys, refunds::Column::AskAt];
 
-/// What was read of orders and attempts: columns that are as they were need not be written.
-#[derive(Default)]
-pub(super) struct Before {
-    orders: HashMap<Uuid, Order>,
-    attempts: BTreeMap<(Uuid, u32), Attempt>,
-}
-
-impl Before {
-    /// A book as it was loaded.
-    pub(super) fn of(book: &Book) -> Self {
-        Self { orders: book.orders.clone(), attempts: book.attempts.clone() }
-    }
-}
-
-/// The columns that differ between any row and what it was; all of them, where it is not known what it was.
+/// The columns that differ between any row and what it was: the others need not be written.
 fn differing<M: ModelTrait>(
-    rows: &[(M, Option<M>)],
+    rows: &[(M, M)],
     columns: &[<M::Entity as EntityTrait>::Column],
 ) -> Vec<<M::Entity as EntityTrait>::Column>
 where
     <M::Entity as EntityTrait>::Column: Copy,
 {
-    let differs = |column: &<M::Entity as EntityTrait>::Column| {
-        rows.iter().any(|(is, was)| was.as_ref().is_none_or(|was| was.get(*column) != is.get(*column)))
-    };
+    let differs =
+        |column: &<M::Entity as EntityTrait>::Column| rows.iter().any(|(is, was)| was.get(*column) != is.get(*column));
     columns.iter().copied().filter(differs).collect()
 }
 
 /// Writes what a book changed.
-pub(super) async fn store(
-    tx: &Transaction<'_>,
-    before: &Before,
-    book: &Book,
-    changes: Changes,
-    now: Timestamp,
-) -> Result<(), Failure> {
+pub(super) async fn store(tx: &Transaction<'_>, book: &Book, changes: Changes, now: Timestamp) -> Result<(), Failure> {
     let mut new: Vec<&Order> = Vec::new();
-    let (mut changed, mut versions) = (Vec::new(), Vec::new());
+    let mut changed = Vec::new();
     for (id, read) in &changes.orders {
         match (book.orders.get(id), read) {
             (Some(order), None) => new.push(order),
-            (Some(order), Some(version)) => {
-                changed.push((rows::order_row(order), before.orders.get(id).map(rows::order_row)));
-                versions.push(Value::from(*version));
-            }
+            (Some(order), Some(read)) => changed.push((rows::order_row(order), rows::order_row(read))),
             (None, _) => return Err(Failure::Guard("orders_known")),
         }
     }
     insert_orders(tx, &new, now).await?;
     let sets = differing(&changed, &ORDER_CHANGES);
-    let changed: Vec<_> = changed.into_iter().zip(versions).map(|((row, _), version)| (row, Some(version))).collect();
+    let changed: Vec<_> = changed.into_iter().map(|(row, read)| (row, Some(read.version.into()))).collect();
     let update = Update { keys: &[orders::Column::Id], guard: Some(orders::Column::Version), sets: &sets };
     exactly(changed.len(), statements::update(tx, &changed, update).await?, "orders_version")?;
-    store_attempts(tx, before, book, &changes.attempts).await?;
+    store_attempts(tx, book, &changes.attempts).await?;
     store_refunds(tx, book, &changes).await?;
     insert_tickets(tx, changes.tickets).await?;
     let outbox: Vec<_> = changes.outbox.into_iter().map(rows::outbox_row).collect();
@@ -143,18 +119,18 @@ async fn insert_orders(tx: &Transaction<'_>, new: &[&Order], now: Timestamp) -> 
 
 async fn store_attempts(
     tx: &Transaction<'_>,
-    before: &Before,
     book: &Book,
-    keys: &BTreeMap<(Uuid, u32), bool>,
+    read: &BTreeMap<(Uuid, u32), Option<Attempt>>,
 ) -> Result<(), Failure> {
-    let found = |is_new: bool| {
-        let keys = keys.iter().filter(move |(_, new)| **new == is_new);
-        keys.filter_map(|(key, _)| book.attempts.get(key))
-    };
-    let new: Vec<attempts::Model> = found(true).map(rows::attempt_row).collect();
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for (key, read) in read {
+        let row = book.attempts.get(key).map(rows::attempt_row).ok_or(Failure::Guard("attempts_known"))?;
+        match read {
+            None => new.push(row),
+            Some(read) => changed.push((row, rows::attempt_row(read))),
+        }
+    }
     statements::insert(tx, &new, Existing::Refuses).await?;
-    let was = |attempt: &Attempt| before.attempts.get(&(attempt.order, attempt.number)).map(rows::attempt_row);
-    let changed: Vec<_> = found(false).map(|attempt| (rows::attempt_row(attempt), was(attempt))).collect();
     let sets = differing(&changed, &ATTEMPT_CHANGES);
     if sets.is_empty() {
         return Ok(());

@@ -22,6 +22,7 @@ use super::clock::COMPARED_EVERY;
 use super::failure::Failure;
 use super::group::Desk;
 use super::member::Member;
+use super::turns::Turn;
 use crate::ledger::LedgerError;
 
 /// Members of one group at most.
@@ -58,15 +59,18 @@ async fn write(desk: &Desk, mut asked: mpsc::Receiver<Member>) {
             }
             compared = desk.env.monotonic();
         }
+        if waiting.is_empty() {
+            continue;
+        }
+        // Whoever asks while another process writes goes along.
+        let turn = desk.turn().await;
         while waiting.len() < MOST_MEMBERS
             && let Ok(member) = asked.try_recv()
         {
             waiting.push_back(member);
         }
         let group = gather(&mut waiting);
-        if !group.is_empty() {
-            desk.settle(group).await;
-        }
+        desk.settle(group, turn).await;
         // A group in SQLite waits for nobody; whoever moves the log gets a turn now.
         tokio::task::yield_now().await;
     }
@@ -94,13 +98,13 @@ fn gather(waiting: &mut VecDeque<Member>) -> Vec<Member> {
 }
 
 impl Desk {
-    /// Makes a group durable and answers its members.
-    async fn settle(&self, group: Vec<Member>) {
+    /// Makes a group durable and answers its members. The turn is for the first try.
+    async fn settle(&self, group: Vec<Member>, mut turn: Option<Turn>) {
         let started = self.env.monotonic();
         metrics::histogram!("ledger_group_size").record(u32::try_from(group.len()).unwrap_or(u32::MAX));
         let mut parts = vec![group];
         while let Some(mut part) = parts.pop() {
-            match self.persist(&mut part).await {
+            match self.persist(&mut part, &mut turn).await {
                 Ok(()) => part.into_iter().for_each(|member| member.answer(None)),
                 Err(failure) => {
                     if let Failure::Guard(guard) = failure {
@@ -121,11 +125,15 @@ impl Desk {
     }
 
     /// Tries until it is done, or known to be in vain.
-    async fn persist(&self, part: &mut [Member]) -> Result<(), Failure> {
+    async fn persist(&self, part: &mut [Member], turn: &mut Option<Turn>) -> Result<(), Failure> {
         let mut doubt = None;
         let mut doubted = None;
         for tries in 1.. {
-            let failure = match self.attempt(part, &mut doubt).await {
+            let turn = match turn.take() {
+                Some(turn) => Some(turn),
+                None => self.turn().await,
+            };
+            let failure = match self.attempt(part, &mut doubt, turn).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };

@@ -4,10 +4,8 @@
 //! every one of these calls is; so a broken one keeps nobody else.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::future::join_all;
-use uuid::Uuid;
 
 use super::reply::Reply;
 use super::{RedisStock, json, millis, text, units_of};
@@ -34,18 +32,19 @@ impl RedisStock {
     }
 
     /// Reservations in one sale, and a note of whose they are. Their owners have not heard of the holds yet; if the note
-    /// fails, the call is repeated and comes here again.
+    /// fails, the call is repeated and comes here again. What is reserved for an order is not noted: nobody is told of
+    /// such a hold, and whoever asks for the order is answered by the ledger.
     async fn reserve_all(&self, reserves: Vec<Reserve>) -> Vec<Result<Reserved, StockError>> {
         let sale = reserves.first().map(|reserve| reserve.sale.clone()).unwrap_or_default();
-        let thinks = |reserve: &Reserve| if reserve.order.is_some() { Duration::ZERO } else { reserve.think };
-        let owners: Vec<(Uuid, &str, Duration)> =
-            reserves.iter().map(|reserve| (reserve.customer, sale.as_str(), thinks(reserve))).collect();
+        let owner = |one: &Reserve| one.order.is_none().then_some((one.customer, one.think));
+        let owners: Vec<_> = reserves.iter().map(owner).collect();
         let mut told = self.reserve_each(reserves).await;
         let held = |one: &Result<Reserved, StockError>| matches!(one, Ok(Reserved::Yes { .. }));
-        let owners: Vec<_> =
-            owners.into_iter().zip(&told).filter(|(_, one)| held(one)).map(|(owner, _)| owner).collect();
-        if let Err(error) = self.touch_all(&owners).await {
-            told.iter_mut().filter(|one| held(one)).for_each(|one| *one = Err(error.clone()));
+        let noted = owners.iter().zip(&told).filter(|(_, one)| held(one)).filter_map(|(owner, _)| *owner);
+        let noted: Vec<_> = noted.map(|(customer, think)| (customer, sale.as_str(), think)).collect();
+        if let Err(error) = self.touch_all(&noted).await {
+            let unnoted = told.iter_mut().zip(&owners).filter(|(one, owner)| owner.is_some() && held(one));
+            unnoted.for_each(|(one, _)| *one = Err(error.clone()));
         }
         told
     }

@@ -228,9 +228,9 @@ CREATE INDEX inbox_unhandled ON inbox (received_at, id) WHERE NOT handled;
 
 -- What is owed to the outside, written in the same transaction as its cause, removed when done.
 CREATE TABLE outbox (
+    -- Of version 7: the oldest comes first.
     id UUID NOT NULL CONSTRAINT outbox_pk PRIMARY KEY,
     kind TEXT NOT NULL,
     order_id UUID NOT NULL CONSTRAINT outbox_belongs_to_an_order REFERENCES orders (id),
     created_at BIGINT NOT NULL
 ){by_key};
-CREATE INDEX outbox_oldest_first ON outbox (created_at, id);

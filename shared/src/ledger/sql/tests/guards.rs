@@ -5,7 +5,7 @@ use crate::ledger::book::{Book, Moment};
 use crate::ledger::records::SaleCounters;
 use crate::ledger::sql::database::Database;
 use crate::ledger::sql::failure::Failure;
-use crate::ledger::sql::store::{Before, store};
+use crate::ledger::sql::store::store;
 
 /// A ledger with this many orders of one unit each, and a way to its database beside it.
 async fn shop(orders: usize) -> (Files, Env, SqlLedger, Database, Vec<Accept>) {
@@ -25,7 +25,7 @@ async fn shop(orders: usize) -> (Files, Env, SqlLedger, Database, Vec<Accept>) {
 async fn refused(db: &Database, env: &Env, book: &mut Book) -> Option<String> {
     let tx = db.begin().await.unwrap();
     let changes = book.take_changes();
-    let stored = store(&tx, &Before::default(), book, changes, env.now()).await;
+    let stored = store(&tx, book, changes, env.now()).await;
     tx.rollback().await.unwrap();
     match stored {
         Ok(()) => None,
