@@ -192,6 +192,14 @@ guards! {
     Permitted,
     /// Who looks at the shop is asked again who they are.
     LookerMay,
+    /// A person decides about orders in review only.
+    ReviewOnly,
+    /// What is done to a dead job is in the trail before it is done.
+    AskedFirst,
+    /// The line in front of the till is no longer than the setting says.
+    LineBounded,
+    /// What one may do only so often is counted by all processes together.
+    SharedQuota,
     /// A key cannot make operators and keys.
     KeyNeverManages,
     /// The last one who may manage operators stays.

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use redis::{RedisError, Script};
 
+use crate::guards::{Guard, in_text};
 use crate::redis_server::RedisServer;
 
 /// What every key of a count begins with: `stampede:quota:<kind>:<who>`, a text, the theoretical arrival time in µs.
 pub const PREFIX: &str = "stampede:quota:";
+
+/// The guard in the script.
+const GUARDED: [(Guard, &str, &str); 1] = [(Guard::SharedQuota, "if allowed_at > now then", "if false then")];
 
 /// How often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl SharedQuotas {
     /// The counts of a server.
     #[must_use]
     pub fn new(server: RedisServer) -> Self {
-        Self { server, take: Script::new(include_str!("quota/take.lua")) }
+        Self { server, take: Script::new(&in_text(include_str!("quota/take.lua"), &GUARDED)) }
     }
 
     /// One more of this kind by this one: `None` when it is allowed, else how long until it will be. What is refused does

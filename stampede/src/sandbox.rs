@@ -50,7 +50,7 @@ enum What {
     /// Makes webhooks go astray; `GET /v1/events` still lists all that happened
     #[command(subcommand)]
     Webhooks(Webhooks),
-    /// Sets how long the calls take that ask a bank, as SANDBOX_LATENCY: `0`, `lognormal(1200ms,0.5)`
+    /// Sets how long the calls take that ask a bank, as SANDBOX_LATENCY: `0`, `lognormal:1200ms:0.5`
     Latency {
         /// As in SANDBOX_LATENCY
         latency: String,

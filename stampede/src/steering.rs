@@ -315,10 +315,13 @@ fn words(jobs: &Jobs) -> String {
     let mut text =
         format!("{:<18} {:>8} {:>8} {:>8} {:>8}  oldest waits\n", "queue", "waiting", "running", "delayed", "dead");
     for row in &jobs.queues {
-        let oldest = Duration::from_millis(row.oldest_age_ms);
+        let oldest = match row.oldest_age_ms {
+            0 => "-".to_owned(),
+            ms => format!("{:?}", Duration::from_millis(ms)),
+        };
         let _ = writeln!(
             text,
-            "{:<18} {:>8} {:>8} {:>8} {:>8}  {oldest:?}",
+            "{:<18} {:>8} {:>8} {:>8} {:>8}  {oldest}",
             row.queue, row.waiting, row.running, row.delayed, row.dead
         );
     }

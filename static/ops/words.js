@@ -46,7 +46,6 @@ export const text = {
     free: "Free",
     held: "Held",
     sold: "Sold",
-    blocked: "Blocked",
     of: (capacity) => `of ${capacity}`,
     waiting: (n) => `${n} waiting to be charged`,
     nobody_waits: "Nobody waits to be charged",

@@ -24,7 +24,10 @@ const LOCKED_FOR: Duration = Duration::from_millis(2_800);
 
 pub(super) async fn stories_of_one_web_process(stage: &Stage) {
     futures::join!(
-        a_handler_panics(stage),
+        async {
+            a_handler_panics(stage).await;
+            more_want_to_buy_than_can_be_served(stage).await;
+        },
         one_address_wants_sessions_without_end(stage),
         sockets_never_read(stage),
         a_process_is_nearly_full(stage),
@@ -36,6 +39,14 @@ async fn a_handler_panics(stage: &Stage) {
     let (_, (status, answer)) = client.buy("night", 1, "pm_card_visa").await;
     assert_eq!((status, &answer["code"]), (500, &"internal".into()), "{answer}");
     stage.fires("StampedePanics", wait).await;
+}
+
+async fn more_want_to_buy_than_can_be_served(stage: &Stage) {
+    let client = stage.fleet.customer(PANICKING).await;
+    let crowd = async || {
+        join_all((0..20).map(|_| client.hold("night", 1))).await;
+    };
+    stage.fires("StampedeShedding", crowd).await;
 }
 
 async fn one_address_wants_sessions_without_end(stage: &Stage) {

@@ -24,7 +24,8 @@ pub(super) const KEY: &str = "an operator's key of some length: 0123456789";
 /// An alert that has not fired after so long does not.
 const FIRES_WITHIN: Duration = Duration::from_secs(90);
 
-/// The web process that shoppers use; the one that limits its clients; the one that panics after a purchase.
+/// The web process that shoppers use; the one that limits its clients; the one that takes one purchase at a time, and
+/// panics after each.
 pub(super) const SHOP: usize = 0;
 pub(super) const LIMITED: usize = 1;
 pub(super) const PANICKING: usize = 2;
@@ -60,7 +61,8 @@ impl Stage {
         fleet.set("STRIPE_WEBHOOK_SECRET", &webhook_secret);
         fleet.start_web(SHOP, &[]).await;
         fleet.start_web(LIMITED, &[("LIMIT_LOOPBACK", "true")]).await;
-        fleet.start_web(PANICKING, &[("STAMPEDE_PANIC_AT", "after_push")]).await;
+        let panicking = [("STAMPEDE_PANIC_AT", "after_push"), ("PURCHASES_AT_ONCE", "1"), ("PURCHASES_WAITING", "0")];
+        fleet.start_web(PANICKING, &panicking).await;
         let doors: Vec<String> = (0..2).map(|_| format!("127.0.0.1:{}", free_port())).collect();
         let sockets = Arc::new(AtomicU32::new(1));
         let (stand_in, address) = stand_in(sockets.clone()).await;

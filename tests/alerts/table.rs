@@ -14,7 +14,7 @@ pub(super) enum Cause {
 use Cause::{Fault, StandIn, Tampering};
 
 /// Alert, cause, and the story that tells it.
-pub(super) const CAUSES: [(&str, Cause, &str); 31] = [
+pub(super) const CAUSES: [(&str, Cause, &str); 32] = [
     ("StampedeSecondGateFired", Tampering("a sold unit is shown as free in Redis, and bought again"), "money"),
     ("StampedeLedgerGuardFired", Tampering("a trigger in PostgreSQL lets updates of orders write nothing"), "servers"),
     ("StampedeStockDrift", Tampering("a free unit is shown as sold in Redis"), "money"),
@@ -42,6 +42,7 @@ pub(super) const CAUSES: [(&str, Cause, &str); 31] = [
     ("StampedeRoomsInterrupted", Fault("Redis closes the subscriptions again and again"), "servers"),
     ("StampedeBudgetLost", Fault("Redis is killed"), "servers"),
     ("StampedePanics", Fault("a handler panics, at a point that tests have for it"), "servers"),
+    ("StampedeShedding", Fault("a crowd comes to a web process that takes one purchase at a time"), "servers"),
     (
         "StampedeSocketsNearLimit",
         StandIn(

@@ -90,11 +90,19 @@ async fn concurrency_is_changed_while_a_worker_works_and_never_more_are_under_wa
     fleet.sale("night", 200, &[]).await;
     let key = key(&fleet).await;
     let name = workers(&fleet, &key, 1).await.remove(0);
+    let at_most = async |most: u64| {
+        until("it has heard", async || {
+            let all = of_kind(&fleet, &key, "worker").await;
+            (all[0]["load"]["worker"]["concurrency"] == most).then_some(())
+        })
+        .await;
+    };
     let mut first = buyers(&fleet, 40).await;
     until("twelve are under way", async || (stat(&fleet, "most_at_the_bank").await == 12).then_some(())).await;
 
     // Fewer: those that run go on, and nobody begins until there are fewer.
     assert_eq!(tell(&fleet, &key, &name, "concurrency", concurrency(2)).await.0, 200);
+    at_most(2).await;
     until("two are under way", async || (stat(&fleet, "at_the_bank").await <= 2).then_some(())).await;
     fleet.control_sandbox(json!({"forget_most": true})).await;
     until_paid(&mut first).await;
@@ -103,13 +111,6 @@ async fn concurrency_is_changed_while_a_worker_works_and_never_more_are_under_wa
     // More than its settings say; and back to them.
     let told = fleet.cli_json(&["worker", "concurrency", &name, "30"]).await;
     assert_eq!(told, json!({"worker": name, "asked": {"concurrency": 30}}));
-    let at_most = async |most: u64| {
-        until("it has heard", async || {
-            let all = of_kind(&fleet, &key, "worker").await;
-            (all[0]["load"]["worker"]["concurrency"] == most).then_some(())
-        })
-        .await;
-    };
     at_most(30).await;
     let mut second = buyers(&fleet, 80).await;
     until("thirty are under way", async || (stat(&fleet, "most_at_the_bank").await == 30).then_some(())).await;

@@ -8,6 +8,7 @@ use shared::jobs::Webhook;
 use shared::queue::redis::RedisQueue;
 use shared::queue::{NewJob, Queue as _, QueueOptions};
 use shared::redis_server::RedisServer;
+use tests::harness::desk::binary;
 use tests::harness::fleet::Fleet;
 use tests::harness::process::READY_WITHIN;
 use tests::harness::shop::Shop;
@@ -33,13 +34,18 @@ async fn until_dead(machine: &Machine, many: usize) -> Vec<Value> {
     tokio::time::timeout(READY_WITHIN, waiting).await.expect("the job has been given up")
 }
 
+/// A job about an event that nobody has.
+async fn push_nonsense(fleet: &Fleet) {
+    let server = RedisServer::connect(&fleet.redis.url()).await.expect("a server that is fit");
+    let queue = RedisQueue::new(server, Env::system(), QueueOptions::shared());
+    queue.push(vec![NewJob::of(&Webhook::of("evt_nothing")).expect("a job")]).await.expect("a queue");
+}
+
 #[tokio::test]
 async fn a_job_that_makes_no_sense_is_listed_retried_and_discarded() {
     let fleet = Fleet::start(&[]).await;
     let ann = Machine::with(&fleet, &fleet.url(0), "ann", "see,steer").await;
-    let server = RedisServer::connect(&fleet.redis.url()).await.expect("a server that is fit");
-    let queue = RedisQueue::new(server, Env::system(), QueueOptions::shared());
-    queue.push(vec![NewJob::of(&Webhook::of("evt_nothing")).expect("a job")]).await.expect("a queue");
+    push_nonsense(&fleet).await;
 
     let found = until_dead(&ann, 1).await;
     assert_eq!((&found[0]["queue"], &found[0]["key"]), (&"webhook".into(), &"evt_nothing".into()));
@@ -63,12 +69,31 @@ async fn a_job_that_makes_no_sense_is_listed_retried_and_discarded() {
         [what, by, "job:webhook/evt_nothing", why, result].map(String::from)
     };
     let expected = [
+        line("job_retried", "key:ann", "perhaps now", "asked"),
         line("job_retried", "key:ann", "perhaps now", "done"),
+        line("job_discarded", "cli", "it never was", "asked"),
         line("job_discarded", "cli", "it never was", "done"),
+        line("job_retried", "key:ann", "perhaps now", "asked"),
         line("job_retried", "key:ann", "perhaps now", "unknown_job"),
+        line("job_discarded", "key:ann", "perhaps now", "asked"),
         line("job_discarded", "key:ann", "perhaps now", "unknown_job"),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn who_dies_when_a_job_is_discarded_has_said_in_the_trail_who_wanted_that() {
+    let fleet = Fleet::start(&[]).await;
+    let ann = Machine::with(&fleet, &fleet.url(0), "ann", "see,steer").await;
+    push_nonsense(&fleet).await;
+    until_dead(&ann, 1).await;
+    let mut command = fleet.command(&binary("STAMPEDE_BIN"));
+    command.args(["jobs", "discard", "webhook", "evt_nothing", "--reason", "it never was"]);
+    let died = command.env("STAMPEDE_CRASH_AT", "after_discard").output().await.expect("a command");
+    assert_eq!(died.status.code(), None, "{}", String::from_utf8_lossy(&died.stderr));
+    assert_eq!(dead(&ann).await, [Value::Null; 0]);
+    let line = ["job_discarded", "cli", "job:webhook/evt_nothing", "it never was", "asked"];
+    assert_eq!(deeds(&ann).await, [line.map(String::from)]);
 }
 
 #[tokio::test]

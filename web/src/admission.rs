@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use shared::env::Env;
+use shared::guards::Guard;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
@@ -94,7 +95,8 @@ impl Admission {
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _in_line = InLine(&self.waiting);
-        if before >= self.capacity.waiting || self.pace.lock().time_for(before) > self.capacity.patience {
+        let is_full = Guard::LineBounded.refuses(before >= self.capacity.waiting);
+        if is_full || self.pace.lock().time_for(before) > self.capacity.patience {
             return Err(self.send_away());
         }
         match self.env.timeout(self.capacity.patience, self.places.acquire()).await {
@@ -180,7 +182,8 @@ mod tests {
             });
             tokio::task::yield_now().await;
         }
-        let refused = admission.enter().await.err().unwrap();
+        let at_once = tokio::time::timeout(Duration::from_secs(5), admission.enter()).await;
+        let refused = at_once.expect("the line is full, and nobody stands in it to hear so").err().unwrap();
         assert_eq!(refused.code(), "unavailable");
         assert!(retry_in_ms(&refused) >= 1_000, "{refused:?}");
         inside.pop();

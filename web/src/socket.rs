@@ -29,7 +29,7 @@ const FRAMES_WINDOW: Duration = Duration::from_secs(10);
 /// The server pings a silent client this often, and gives up on one that was silent for three of these.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
 /// A client that does not take a frame in this time is gone.
-pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that talked too much has this long to hear why it is closed.
 const LINGER: Duration = Duration::from_secs(1);
 /// What news of an order begin with.
@@ -90,18 +90,20 @@ async fn serve(app: App, customer: Uuid, mut connection: Connection, mut socket:
             (CLOSE_SERVICE_RESTART, "this server goes down")
         }
     };
+    hang_up(&mut socket, code, reason).await;
+}
+
+/// Closes a socket, and says why.
+///
+/// A connection that is closed with bytes unread is reset, and the reset may overtake our reason. So what somebody who
+/// talked too much has on its way is taken in, and forgotten, for a moment.
+pub(crate) async fn hang_up(socket: &mut WebSocket, code: u16, reason: &'static str) {
     let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
     let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Close(Some(close)))).await;
     if code == close_code::POLICY {
-        linger(&mut socket).await;
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(LINGER, rest).await;
     }
-}
-
-/// A connection that is closed with bytes unread is reset, and the reset may overtake our reason. So what is still on its
-/// way is taken in, and forgotten, for a moment.
-pub(crate) async fn linger(socket: &mut WebSocket) {
-    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
-    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// Why a conversation ended.
@@ -154,16 +156,21 @@ async fn converse(
                 }
             }
             _ = ping.tick() => {
-                if heard.elapsed() > PING_EVERY * 3 {
-                    return End::Gone;
-                }
-                let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Ping(Default::default()))).await;
-                if !matches!(sent, Ok(Ok(()))) {
+                if !is_there(socket, heard).await {
                     return End::Gone;
                 }
             }
         }
     }
+}
+
+/// Whether a client that was last heard then is there still, and takes a ping.
+pub(crate) async fn is_there(socket: &mut WebSocket, heard: Instant) -> bool {
+    if heard.elapsed() > PING_EVERY * 3 {
+        return false;
+    }
+    let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Ping(Default::default()))).await;
+    matches!(sent, Ok(Ok(())))
 }
 
 /// Sends what came for the room. News of an order is what somebody waits for: how long it takes is measured.

@@ -7,6 +7,37 @@ use serde::{Serialize, Serializer};
 
 use crate::guards::Guard;
 
+/// The stable machine word of each variant, by which it is shown and read.
+macro_rules! words {
+    ($kind:ident, $one:literal, { $($variant:ident = $word:literal,)* }) => {
+        impl $kind {
+            /// Every one.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// The stable machine word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $kind {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+                found.ok_or_else(|| format!(concat!($one, " is one of {}"), Self::ALL.map(Self::as_str).join(", ")))
+            }
+        }
+    };
+}
+
 /// One thing that somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Permission {
@@ -22,38 +53,13 @@ pub enum Permission {
     Manage,
 }
 
-impl Permission {
-    /// Every permission.
-    pub const ALL: [Self; 5] = [Self::See, Self::SeeOrders, Self::Refund, Self::Steer, Self::Manage];
-
-    /// The stable machine word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::See => "see",
-            Self::SeeOrders => "see_orders",
-            Self::Refund => "refund",
-            Self::Steer => "steer",
-            Self::Manage => "manage",
-        }
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Permission {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::as_str).join(", ");
-        let found = Self::ALL.into_iter().find(|permission| permission.as_str() == text);
-        found.ok_or_else(|| format!("a permission is one of {}", known()))
-    }
-}
+words!(Permission, "a permission", {
+    See = "see",
+    SeeOrders = "see_orders",
+    Refund = "refund",
+    Steer = "steer",
+    Manage = "manage",
+});
 
 /// A set of permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -127,9 +133,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role.
-    pub const ALL: [Self; 4] = [Self::Owner, Self::Operator, Self::Support, Self::ReadOnly];
-
     /// **The table**: what each role may do. Nothing else in the program looks at a role to decide something.
     #[must_use]
     pub const fn permissions(self) -> Permissions {
@@ -147,33 +150,14 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         self.permissions().has(permission)
     }
-
-    /// The stable machine word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Operator => "operator",
-            Self::Support => "support",
-            Self::ReadOnly => "read_only",
-        }
-    }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| format!("a role is one of {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
+words!(Role, "a role", {
+    Owner = "owner",
+    Operator = "operator",
+    Support = "support",
+    ReadOnly = "read_only",
+});
 
 /// What a key may do: something, and never [`Permission::Manage`]. A key that could make keys and operators would outlive
 /// its own end.

@@ -25,7 +25,8 @@ pub struct Line {
     pub note: Option<String>,
     /// The reason that was given.
     pub why: Option<String>,
-    /// Of a deed, what came of it: `done`, or the machine word of what was in its way. Other lines tell of what is done.
+    /// Of a deed, what came of it: `done`, or the machine word of what was in its way; `asked`, where another line says
+    /// that. Other lines tell of what is done.
     pub result: Option<String>,
 }
 
@@ -45,7 +46,7 @@ pub struct Deed {
 pub struct Came {
     /// Particulars: `50 × std`.
     pub note: Option<String>,
-    /// [`DONE`], [`FAILED`], or the machine word of what was in its way.
+    /// [`ASKED`], [`DONE`], [`FAILED`], or the machine word of what was in its way.
     pub result: &'static str,
 }
 
@@ -56,6 +57,9 @@ impl Default for Came {
     }
 }
 
+/// The result of a deed before it is done, where what it changes could not be read afterwards. Without a line after it,
+/// whoever was to do it died in between.
+pub const ASKED: &str = "asked";
 /// The result of a deed that came about.
 pub const DONE: &str = "done";
 /// The result of a deed of which nobody knows whether it came about: a part could not be reached.

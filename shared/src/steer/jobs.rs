@@ -18,10 +18,14 @@ use uuid::Uuid;
 
 use super::{Helm, Orders, SteerError};
 use crate::access::Came;
-use crate::access::trail::{DONE, FAILED};
+use crate::access::trail::{ASKED, DONE, FAILED};
+use crate::guards::Guard;
 use crate::jobs::{CreateCharge, QUEUES, Webhook};
 use crate::queue::{DeadJob, Job as _, Queue};
 
+/// What the trail calls what is done to dead jobs.
+const RETRIED: &str = "job_retried";
+const DISCARDED: &str = "job_discarded";
 /// Dead jobs of a queue that are shown at most.
 const MOST_DEAD: usize = 200;
 
@@ -117,28 +121,39 @@ impl Helm {
         Ok(jobs)
     }
 
-    /// Has a dead job tried again, and makes true what it needs for that.
+    /// Has a dead job tried again, and makes true what it needs for that. It is written down before, since nobody can
+    /// see afterwards that there was a dead job.
     ///
     /// # Errors
     /// When queue or ledger cannot be reached.
     pub async fn retry_job(&self, queue: &str, key: &str, orders: &Orders) -> Result<JobDone, SteerError> {
         let done = match self.named(queue) {
-            Some((queues, queue)) => self.retry(&queues, queue, key, orders).await,
+            Some((queues, queue)) => {
+                self.note_asked(RETRIED, queue, key, orders).await?;
+                self.retry(&queues, queue, key, orders).await
+            }
             None => Ok(self.no_queue()),
         };
-        self.note_job("job_retried", queue, key, done, orders).await
+        self.note_job(RETRIED, queue, key, result_of(&done), orders).await?;
+        done
     }
 
-    /// Forgets a dead job, and frees its name.
+    /// Forgets a dead job, and frees its name. It is written down before, too.
     ///
     /// # Errors
     /// When the queue cannot be reached.
     pub async fn discard_job(&self, queue: &str, key: &str, orders: &Orders) -> Result<JobDone, SteerError> {
         let done = match self.named(queue) {
-            Some((queues, queue)) => found(queues.discard_dead(queue, key).await?),
-            None => self.no_queue(),
+            Some((queues, queue)) => {
+                self.note_asked(DISCARDED, queue, key, orders).await?;
+                let done = queues.discard_dead(queue, key).await.map(found);
+                crate::crash::point("after_discard");
+                done.map_err(SteerError::from)
+            }
+            None => Ok(self.no_queue()),
         };
-        self.note_job("job_discarded", queue, key, Ok(done), orders).await
+        self.note_job(DISCARDED, queue, key, result_of(&done), orders).await?;
+        done
     }
 
     fn named(&self, queue: &str) -> Option<(Arc<dyn Queue>, &'static str)> {
@@ -150,18 +165,20 @@ impl Helm {
         if self.queue.is_some() { JobDone::Unknown } else { JobDone::NoQueue }
     }
 
+    async fn note_asked(&self, what: &'static str, queue: &str, key: &str, orders: &Orders) -> Result<(), SteerError> {
+        if Guard::AskedFirst.is_on() { self.note_job(what, queue, key, ASKED, orders).await } else { Ok(()) }
+    }
+
     async fn note_job(
         &self,
         what: &'static str,
         queue: &str,
         key: &str,
-        done: Result<JobDone, SteerError>,
+        result: &'static str,
         orders: &Orders,
-    ) -> Result<JobDone, SteerError> {
-        let result = done.as_ref().map_or(FAILED, |done| done.result());
+    ) -> Result<(), SteerError> {
         let whom: String = format!("job:{queue}/{key}").chars().filter(|c| !c.is_control()).take(200).collect();
-        self.note(what, whom, Came { note: None, result }, orders).await?;
-        done
+        self.note(what, whom, Came { note: None, result }, orders).await
     }
 
     /// The job goes first: as long as it is dead, the sweep takes its order or event for one that waits for a person.
@@ -184,6 +201,10 @@ impl Helm {
         }
         Ok(JobDone::Yes)
     }
+}
+
+fn result_of(done: &Result<JobDone, SteerError>) -> &'static str {
+    done.as_ref().map_or(FAILED, |done| done.result())
 }
 
 fn found(found: bool) -> JobDone {

@@ -17,6 +17,7 @@ use super::{Helm, Orders, SteerError};
 use crate::access::Came;
 use crate::access::trail::{DONE, FAILED};
 use crate::env::Timestamp;
+use crate::guards::Guard;
 use crate::jobs::{CreateCharge, Decision, ProcessResponse, Review};
 use crate::ledger::{Applied, AuditEntry, Change, Left, Refund};
 use crate::message::Message;
@@ -254,7 +255,7 @@ impl Helm {
     async fn decided(&self, id: Uuid, decision: Decision, orders: &Orders) -> Result<Decided, SteerError> {
         let Some(order) = self.ledger.order(id).await? else { return Ok(Decided::Unknown) };
         let order = Box::new(order);
-        if order.state != State::Review {
+        if Guard::ReviewOnly.refuses(order.state != State::Review) {
             return Ok(Decided::NotInReview(order));
         }
         if decision == Decision::ChargeAgain {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use serde_json::json;
 use shared::access::Permission;
@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::login::described;
 use crate::operator::{May, Operator, See, Still};
 use crate::problem::Problem;
-use crate::socket::{CLOSE_SERVICE_RESTART, FRAME_BYTES_MAX, PING_EVERY, SEND_TIMEOUT, Talk, linger, send};
+use crate::socket::{CLOSE_SERVICE_RESTART, FRAME_BYTES_MAX, PING_EVERY, Talk, hang_up, is_there, send};
 
 /// Operators who have lost their right see what they see for so long at most.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -76,11 +76,7 @@ async fn serve(app: App, operator: Operator, mut looker: Looker, mut socket: Web
         // Not every proxy passes a reason on.
         let _ = send(&mut socket, json!({ "type": "end", "why": reason }).to_string().into()).await;
     }
-    let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-    let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Close(Some(close)))).await;
-    if code == close_code::POLICY {
-        linger(&mut socket).await;
-    }
+    hang_up(&mut socket, code, reason).await;
 }
 
 async fn converse(app: &App, operator: &Operator, looker: &mut Looker, socket: &mut WebSocket) -> End {
@@ -119,11 +115,7 @@ async fn converse(app: &App, operator: &Operator, looker: &mut Looker, socket: &
                 }
             }
             _ = ping.tick() => {
-                if heard.elapsed() > PING_EVERY * 3 {
-                    return End::Gone;
-                }
-                let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Frame::Ping(Default::default()))).await;
-                if !matches!(sent, Ok(Ok(()))) {
+                if !is_there(socket, heard).await {
                     return End::Gone;
                 }
             }

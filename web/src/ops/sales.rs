@@ -36,48 +36,31 @@ pub async fn list(State(app): State<App>, _: May<See>) -> Result<Fresh<Sales>, P
     Ok(fresh(Sales { sales: app.helm().rows().await? }))
 }
 
-/// Opens a sale now, and ends a pause.
-pub async fn open(
-    app: State<App>,
-    may: May<Steer>,
-    client: Client,
-    sale: Path<String>,
-    body: Input<Why>,
-) -> Result<Fresh<SaleRow>, Problem> {
-    steer(app, may, client, sale, body, Control::Open).await
+/// Handlers that turn a switch of a sale, and differ in nothing but in which one.
+macro_rules! switches {
+    ($($(#[$says:meta])* $name:ident => $control:ident;)*) => {$(
+        $(#[$says])*
+        pub async fn $name(
+            app: State<App>,
+            may: May<Steer>,
+            client: Client,
+            sale: Path<String>,
+            body: Input<Why>,
+        ) -> Result<Fresh<SaleRow>, Problem> {
+            steer(app, may, client, sale, body, Control::$control).await
+        }
+    )*};
 }
 
-/// Stops a sale for the moment.
-pub async fn pause(
-    app: State<App>,
-    may: May<Steer>,
-    client: Client,
-    sale: Path<String>,
-    body: Input<Why>,
-) -> Result<Fresh<SaleRow>, Problem> {
-    steer(app, may, client, sale, body, Control::Pause).await
-}
-
-/// Ends a pause.
-pub async fn resume(
-    app: State<App>,
-    may: May<Steer>,
-    client: Client,
-    sale: Path<String>,
-    body: Input<Why>,
-) -> Result<Fresh<SaleRow>, Problem> {
-    steer(app, may, client, sale, body, Control::Resume).await
-}
-
-/// Ends a sale: nothing new can be held.
-pub async fn close(
-    app: State<App>,
-    may: May<Steer>,
-    client: Client,
-    sale: Path<String>,
-    body: Input<Why>,
-) -> Result<Fresh<SaleRow>, Problem> {
-    steer(app, may, client, sale, body, Control::Close).await
+switches! {
+    /// Opens a sale now, and ends a pause.
+    open => Open;
+    /// Stops a sale for the moment.
+    pause => Pause;
+    /// Ends a pause.
+    resume => Resume;
+    /// Ends a sale: nothing new can be held.
+    close => Close;
 }
 
 /// Adds units to a tier; safe to repeat.

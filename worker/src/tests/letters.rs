@@ -197,8 +197,10 @@ fn the_trail_says_which_job_and_what_came_of_it() {
     };
     let expected = [
         line("job_discarded", &format!("job:create_charge/{key}"), "done"),
+        line("job_discarded", &format!("job:create_charge/{key}"), "asked"),
         line("job_discarded", &format!("job:no_queue/{key}"), "unknown_job"),
         line("job_retried", "job:create_charge/nothing:1", "unknown_job"),
+        line("job_retried", "job:create_charge/nothing:1", "asked"),
     ];
     assert_eq!(lines.iter().map(told).collect::<Vec<_>>(), expected);
 }
