@@ -16,7 +16,10 @@ use tests::harness::postgres::{Database, fresh_database};
 use tests::harness::proxy::{Flow, Proxy};
 
 async fn world(database: &Database) -> World {
-    let env = Env::system();
+    world_of(database, Env::system()).await
+}
+
+async fn world_of(database: &Database, env: Env) -> World {
     SqlLedger::migrate(database.url()).await.unwrap();
     let ledger = SqlLedger::connect(database.url(), env.clone(), Terms::default()).await.unwrap();
     World { ledger: Arc::new(ledger), env }
@@ -105,7 +108,8 @@ fn the_postgresql_ledger_and_the_model_cannot_be_told_apart() {
     let run = TestRunner::new(config).run(&steps, |steps| {
         runtime.block_on(async {
             let database = fresh_database().await;
-            model::agrees(&world(&database).await, None, &steps).await;
+            let world = world_of(&database, model::rising(Env::system())).await;
+            model::agrees(&world, None, &steps).await;
         });
         Ok(())
     });

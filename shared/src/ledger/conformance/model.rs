@@ -2,12 +2,15 @@
 //! operations; every answer, and everything that can be read in between, has to be the same, except for what each
 //! makes up on its own (ids of tickets and lines, and the time where a ledger has a clock of its own).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::{World, comparable, declined, demo, request, succeeded};
-use crate::env::{Seeded, Timestamp};
+use crate::env::{Env, Seeded, Source, Timestamp};
 use crate::ledger::book::Terms;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::{
@@ -22,6 +25,37 @@ pub type Step = [u8; 3];
 
 /// Orders of one run.
 const ORDERS: usize = 8;
+
+/// An environment whose every id is greater than the one before, also within a millisecond. Of two refunds that were
+/// made in the same one, the greater id is the later, and the ledger and the model have to mean the same.
+#[must_use]
+pub fn rising(env: Env) -> Env {
+    Env::new(Arc::new(Rising { env, given: AtomicU64::new(0) }))
+}
+
+struct Rising {
+    env: Env,
+    given: AtomicU64,
+}
+
+impl Source for Rising {
+    fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.env.monotonic()
+    }
+
+    fn random_u64(&self) -> u64 {
+        (self.given.fetch_add(1, Ordering::Relaxed) << 32) | (self.env.random_u64() >> 32)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let env = self.env.clone();
+        Box::pin(async move { env.sleep(duration).await })
+    }
+}
 
 /// Does the steps on an empty ledger and on the model, and compares. `clock` moves the time of both, if it is theirs.
 pub async fn agrees(world: &World, clock: Option<&Seeded>, steps: &[Step]) {

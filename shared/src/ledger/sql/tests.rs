@@ -128,7 +128,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let seeded = Seeded::new(7);
-            let env = seeded.env();
+            let env = conformance::model::rising(seeded.env());
             let files = Files::new();
             let world = World { ledger: Arc::new(connect(&files.next(), &env).await), env };
             conformance::model::agrees(&world, Some(&seeded), &steps).await;
