@@ -79,7 +79,12 @@ export class Holding {
   }
 
   async #takeHold(hold, items) {
-    const onWait = this.#notices.waits("unanswered", "busy");
+    const says = this.#notices.waits("unanswered", "busy", this.now);
+    const onWait = (error, ms) => {
+      // A page that is loaded anew while it waits for its turn asks for the same hold, which has the turn.
+      this.#draft.patch({ askedAt: this.now() + ms });
+      says(error, ms);
+    };
     for (let early = 1; ; early += 1) {
       try {
         return await patiently(() => this.#api.takeHold(hold, this.#slug, items), { onWait });

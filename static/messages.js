@@ -274,6 +274,8 @@ export const text = {
     },
   },
 
+  turn: (time) => `Your turn is at about ${time}; keep this page open.`,
+
   status: {
     lost: "The connection is lost. Reconnecting.",
     lost_pending: "The connection is lost. Your order is safe; reconnecting.",

@@ -2,14 +2,20 @@
 // buyer must act on, and which field is wrong. The status line is computed, never appended
 // to, so its text changes exactly when the state does.
 
+import { formatClock } from "./clock.js";
 import { text, reasonOf } from "./messages.js";
 import { pending, questionOf, statusOf, wordOf } from "./steps.js";
+
+/** A wait of so many milliseconds is told with its end. */
+const tellsTurnFrom = 20_000;
 
 /** This tab's own notices; `onChange()` after each change. */
 export class Notices {
   #onChange;
   busy = null;
   waiting = null;
+  /** When it is our turn to ask again (ms since 1970), if that is worth telling. */
+  turnAt = null;
   alert = null;
   fields = {};
   /** The bank's question as far as this tab is with it: `{question, phase}`. */
@@ -21,13 +27,16 @@ export class Notices {
 
   /** Changes some of `busy` (a word of `text.status`), `waiting`, `alert`, `fields`, `bank`. */
   set(changes) {
-    Object.assign(this, changes);
+    Object.assign(this, "waiting" in changes ? { turnAt: null } : {}, changes);
     this.#onChange();
   }
 
-  /** For `patiently`: says why we wait, in the words for this kind of waiting. */
-  waits(unanswered, crowded) {
-    return (error) => this.set({ waiting: error.name === "Refusal" ? crowded : unanswered });
+  /** For `patiently`: says why we wait, in the words for this kind of waiting, and until when if that is long. */
+  waits(unanswered, crowded, now = Date.now) {
+    return (error, ms) => {
+      const turnAt = ms >= tellsTurnFrom ? now() + ms : null;
+      this.set({ waiting: error.name === "Refusal" ? crowded : unanswered, turnAt });
+    };
   }
 }
 
@@ -60,7 +69,10 @@ export function isLeaving(step, draft) {
 /** The one status line. */
 export function statusLine({ step, sale, draft, connection, notices, elsewhere, now }) {
   const order = step.name === "order" ? step.order : null;
-  if (notices.waiting) return text.status[notices.waiting];
+  if (notices.waiting) {
+    const { waiting, turnAt } = notices;
+    return turnAt ? `${text.status[waiting]} ${text.turn(formatClock(turnAt, undefined, now))}` : text.status[waiting];
+  }
   if (connection === "lost") {
     return order && pending.has(order.state) ? text.status.lost_pending : text.status.lost;
   }

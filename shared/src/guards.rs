@@ -198,6 +198,8 @@ guards! {
     AskedFirst,
     /// The line in front of the till is no longer than the setting says.
     LineBounded,
+    /// Who comes when told is served before newcomers.
+    TurnKept,
     /// What one may do only so often is counted by all processes together.
     SharedQuota,
     /// A key cannot make operators and keys.

@@ -5,9 +5,10 @@ import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { formatClock } from "../clock.js";
 import { text } from "../messages.js";
 import { stubKey, stubsOf } from "../elements/ticket-stub.js";
-import { alertLine, statusLine } from "../notices.js";
+import { Notices, alertLine, statusLine } from "../notices.js";
 import { declined, now, order, sale } from "./world.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -79,6 +80,21 @@ test("the status line says the order's state, and nothing that ticks", () => {
     const late = line({ name: "order", order: order({ state, place: { position: 1, at: now + 1 } }) }, { now: now + 8000 });
     assert.equal(early, late);
   }
+});
+
+test("who is told to come in minutes reads when, by the clock on the wall, and nothing that ticks", () => {
+  const notices = new Notices(() => {});
+  const step = { name: "choose" };
+  const wait = notices.waits("unanswered", "busy", () => now);
+  wait({ name: "Refusal" }, 240_000);
+  const said = line(step, { notices });
+  assert.equal(said, `${text.status.busy} ${text.turn(formatClock(now + 240_000, undefined, now))}`);
+  assert.equal(line(step, { notices, now: now + 30_000 }), said);
+  wait({ name: "Refusal" }, 3_000);
+  assert.equal(line(step, { notices }), text.status.busy);
+  wait({ name: "Refusal" }, 240_000);
+  notices.set({ waiting: "elsewhere" });
+  assert.equal(line(step, { notices }), text.status.elsewhere, "the turn went with its waiting");
 });
 
 test("a lost connection tells a waiting buyer that the order is safe", () => {

@@ -6,8 +6,13 @@
 //! late. Here the line ends before that: what was let in keeps its latency, whatever the crowd. (Little's law: with `L` at
 //! work and `λ` served a second, each takes `L / λ`.)
 //!
-//! Those who are sent away are given a virtual place: each is told to come when, at the pace of the last moments, those who
-//! were sent away before will have been served. So they do not come back all at once.
+//! Those who are sent away are given a virtual place ([`turns`]): each is told to come when, at the pace of the last
+//! moments, those who were sent away before will have been served. Who then comes finds room: while places are promised,
+//! newcomers may fill a third of the line only, and those whose turn has come two thirds; the rest is for those who hold
+//! tickets already, which are no more than were let in.
+
+mod pace;
+mod turns;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,16 +21,18 @@ use parking_lot::Mutex;
 use shared::env::Env;
 use shared::guards::Guard;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
+use self::pace::Pace;
+use self::turns::{Due, Turns};
 use crate::problem::Problem;
 
-/// The pace is measured over at least this long.
-const WINDOW: Duration = Duration::from_millis(250);
-/// What a purchase takes, until it was measured: on a small machine.
-const FIRST_GUESS: Duration = Duration::from_millis(2);
-/// Nobody is told to come sooner than this, or (but for what is added so that they do not come together) later than that.
-const SOONEST: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(60);
+/// Who holds tickets is never told to come later than this (but for the jitter): their hold ends.
+const LATEST_WITH_A_HOLD: Duration = Duration::from_secs(5);
+/// A line that is shorter than this is about to be none.
+const ALMOST_NOBODY: Duration = Duration::from_millis(100);
+/// What is added to the time that one is told, at most, where each has a time of their own.
+const JITTER: Duration = Duration::from_secs(1);
 
 /// How much a web process takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +51,15 @@ impl Default for Capacity {
     }
 }
 
+/// Who comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comer {
+    /// Somebody who wants tickets, by the id that their repeats have too: the hold's, or the order's.
+    For(Uuid),
+    /// Somebody who has tickets set aside, and pays.
+    WithHold,
+}
+
 /// Lets purchases in.
 pub struct Admission {
     env: Env,
@@ -51,19 +67,27 @@ pub struct Admission {
     /// Given to those who wait in the order in which they came.
     places: Semaphore,
     waiting: AtomicUsize,
-    pace: Mutex<Pace>,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    pace: Pace,
+    turns: Turns,
 }
 
 /// A purchase that was let in; its place is free when this is dropped.
 pub struct Place<'a> {
     admission: &'a Admission,
+    comer: Comer,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let somebody_waits = self.admission.waiting.load(Ordering::Relaxed) > 0;
-        self.admission.pace.lock().served(self.admission.env.monotonic(), somebody_waits);
+        let mut book = self.admission.book.lock();
+        book.pace.served(self.admission.env.monotonic(), self.comer, somebody_waits);
     }
 }
 
@@ -81,76 +105,59 @@ impl Admission {
     #[must_use]
     pub fn new(env: Env, capacity: Capacity) -> Self {
         let places = Semaphore::new(capacity.at_once.clamp(1, Semaphore::MAX_PERMITS));
-        Self { env, capacity, places, waiting: AtomicUsize::new(0), pace: Mutex::default() }
+        Self { env, capacity, places, waiting: AtomicUsize::new(0), book: Mutex::default() }
     }
 
     /// Waits for a place, as long as that makes sense.
     ///
     /// # Errors
     /// 503, with the time at which to come again.
-    pub async fn enter(&self) -> Result<Place<'_>, Problem> {
+    pub async fn enter(&self, comer: Comer) -> Result<Place<'_>, Problem> {
         // A place that is free now is nobody's in the line: those get theirs as soon as one is given back.
         if let Ok(permit) = self.places.try_acquire() {
-            return Ok(Place { admission: self, _permit: permit });
+            return Ok(Place { admission: self, comer, _permit: permit });
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _in_line = InLine(&self.waiting);
         let is_full = Guard::LineBounded.refuses(before >= self.capacity.waiting);
-        if is_full || self.pace.lock().time_for(before) > self.capacity.patience {
-            return Err(self.send_away());
+        if is_full || !self.has_room_for(comer, before) {
+            return Err(self.send_away(comer));
         }
         match self.env.timeout(self.capacity.patience, self.places.acquire()).await {
-            Some(Ok(permit)) => Ok(Place { admission: self, _permit: permit }),
-            _ => Err(self.send_away()),
+            Some(Ok(permit)) => {
+                self.book.lock().turns.came(comer);
+                Ok(Place { admission: self, comer, _permit: permit })
+            }
+            _ => Err(self.send_away(comer)),
         }
     }
 
-    fn send_away(&self) -> Problem {
+    /// Whether so many before them will be served in the time that this one may wait.
+    fn has_room_for(&self, comer: Comer, before: usize) -> bool {
+        let now = self.env.monotonic();
+        let mut book = self.book.lock();
+        let patience = match (comer, book.turns.due(now, comer)) {
+            (Comer::WithHold, _) | (_, Due::NobodyWaits) => self.capacity.patience,
+            (Comer::For(_), Due::Now) => self.capacity.patience * 2 / 3,
+            (Comer::For(_), Due::Not) => ALMOST_NOBODY,
+        };
+        Guard::TurnKept.holds(book.pace.time_for(before) <= patience)
+    }
+
+    fn send_away(&self, comer: Comer) -> Problem {
         metrics::counter!("purchases_shed_total").increment(1);
-        let wait = self.pace.lock().next_turn(self.env.monotonic());
-        let together = self.env.jitter(wait / 4);
-        Problem::crowded(u64::try_from((wait + together).as_millis()).unwrap_or(u64::MAX))
-    }
-}
-
-/// How fast purchases are served while some wait, and who was promised what.
-#[derive(Default)]
-struct Pace {
-    /// Since when it is measured, and how many were served since.
-    window: Option<(Duration, u32)>,
-    /// Of the time, what each took: not how long, but how much of it went by from one to the next.
-    each: Option<Duration>,
-    /// When whoever was sent away last may come again.
-    next: Duration,
-}
-
-impl Pace {
-    fn served(&mut self, now: Duration, somebody_waits: bool) {
-        // Without a line, it is the shoppers' pace and not ours.
-        if !somebody_waits {
-            self.window = None;
-            return;
-        }
-        let (since, served) = self.window.get_or_insert((now, 0));
-        *served += 1;
-        let took = now.saturating_sub(*since);
-        if took >= WINDOW {
-            let measured = took / *served;
-            self.each = Some(self.each.map_or(measured, |before| (before + measured) / 2));
-            self.window = Some((now, 0));
-        }
-    }
-
-    /// How long so many take; nothing is known before it was measured.
-    fn time_for(&self, so_many: usize) -> Duration {
-        self.each.unwrap_or_default().saturating_mul(u32::try_from(so_many).unwrap_or(u32::MAX))
-    }
-
-    /// In how long one more who is sent away should come again.
-    fn next_turn(&mut self, now: Duration) -> Duration {
-        let each = self.each.unwrap_or(FIRST_GUESS);
-        self.next = (self.next + each).clamp(now + SOONEST, now + LATEST);
-        self.next - now
+        let now = self.env.monotonic();
+        let mut book = self.book.lock();
+        let Book { pace, turns } = &mut *book;
+        let wait = match comer {
+            Comer::WithHold => pace.time_for(self.waiting.load(Ordering::Relaxed)).clamp(turns::SOONEST, LATEST_WITH_A_HOLD),
+            Comer::For(id) => turns.give(now, id, pace.each()),
+        };
+        // Whoever has a time of their own need not be spread; those at the bound were all told the same.
+        let spread = if wait < turns::LATEST { (wait / 4).min(JITTER) } else { wait / 4 };
+        drop(book);
+        let wait = wait + self.env.jitter(spread);
+        Problem::crowded(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -165,6 +172,10 @@ mod tests {
         Arc::new(Admission::new(Env::system(), Capacity { at_once, waiting, patience }))
     }
 
+    fn anybody() -> Comer {
+        Comer::For(Env::system().uuid_v4())
+    }
+
     fn retry_in_ms(problem: &Problem) -> u64 {
         serde_json::to_value(problem).unwrap()["retry_in_ms"].as_u64().unwrap()
     }
@@ -172,17 +183,17 @@ mod tests {
     #[tokio::test]
     async fn so_many_are_let_in_others_wait_in_turn_and_the_rest_are_sent_away_at_once() {
         let admission = admission(2, 2, 10_000);
-        let mut inside = vec![admission.enter().await.unwrap(), admission.enter().await.unwrap()];
+        let mut inside = vec![admission.enter(anybody()).await.unwrap(), admission.enter(anybody()).await.unwrap()];
         let (told, mut served) = tokio::sync::mpsc::unbounded_channel();
         for n in 0..2 {
             let (admission, told) = (admission.clone(), told.clone());
             tokio::spawn(async move {
-                let place = admission.enter().await;
+                let place = admission.enter(anybody()).await;
                 told.send((n, place.is_ok())).unwrap();
             });
             tokio::task::yield_now().await;
         }
-        let at_once = tokio::time::timeout(Duration::from_secs(5), admission.enter()).await;
+        let at_once = tokio::time::timeout(Duration::from_secs(5), admission.enter(anybody())).await;
         let refused = at_once.expect("the line is full, and nobody stands in it to hear so").err().unwrap();
         assert_eq!(refused.code(), "unavailable");
         assert!(retry_in_ms(&refused) >= 1_000, "{refused:?}");
@@ -194,50 +205,67 @@ mod tests {
     #[tokio::test]
     async fn who_waited_too_long_is_sent_away_and_leaves_no_trace_in_the_line() {
         let admission = admission(1, 8, 100);
-        let inside = admission.enter().await.unwrap();
-        assert!(admission.enter().await.is_err());
+        let inside = admission.enter(anybody()).await.unwrap();
+        assert!(admission.enter(anybody()).await.is_err());
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
         drop(inside);
-        assert!(admission.enter().await.is_ok());
+        assert!(admission.enter(anybody()).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_leaves_the_line() {
         let admission = admission(1, 8, 100);
-        let _inside = admission.enter().await.unwrap();
-        let gave_up = tokio::time::timeout(Duration::from_millis(10), admission.enter()).await;
+        let _inside = admission.enter(anybody()).await.unwrap();
+        let gave_up = tokio::time::timeout(Duration::from_millis(10), admission.enter(anybody())).await;
         assert!(gave_up.is_err());
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn whose_turn_would_come_too_late_is_known_from_the_pace() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.time_for(1_000_000), Duration::ZERO, "nothing is known yet");
-        for ms in (0..=1_000).step_by(10) {
-            pace.served(Duration::from_millis(ms), true);
+    /// A hundred a second are served, and three thousand were sent away and told to come again.
+    fn crowded() -> (Arc<Admission>, Vec<Uuid>) {
+        let admission = admission(1, 1_000, 3_000);
+        let sent_away: Vec<Uuid> = (1..=3_000).map(Uuid::from_u128).collect();
+        {
+            let now = admission.env.monotonic();
+            let mut book = admission.book.lock();
+            for step in 0..100 {
+                book.pace.served(now + Duration::from_millis(step * 10), Comer::For(Uuid::nil()), true);
+            }
+            let each = book.pace.each();
+            for id in &sent_away {
+                book.turns.give(now, *id, each);
+            }
         }
-        let told = pace.time_for(200);
-        assert!((Duration::from_millis(1_900)..Duration::from_millis(2_100)).contains(&told), "100 a second: {told:?}");
-        pace.served(Duration::from_secs(60), false);
-        pace.served(Duration::from_secs(90), true);
-        assert_eq!(pace.time_for(200), told, "a minute without a line says nothing of the pace");
+        (admission, sent_away)
     }
 
-    #[test]
-    fn those_who_are_sent_away_come_back_one_after_another_at_the_pace() {
-        let mut pace = Pace { each: Some(Duration::from_millis(10)), ..Pace::default() };
-        let now = Duration::from_secs(1_000);
-        let turns: Vec<Duration> = (0..2_900).map(|_| pace.next_turn(now)).collect();
-        assert!(turns.is_sorted() && turns[0] >= SOONEST);
-        let within = |from: u64, to: u64| {
-            turns.iter().filter(|turn| (Duration::from_secs(from)..Duration::from_secs(to)).contains(*turn)).count()
-        };
-        assert!((95..=105).contains(&within(10, 11)), "{}", within(10, 11));
-        for _ in 0..10_000 {
-            pace.next_turn(now);
+    #[tokio::test]
+    async fn who_comes_when_told_finds_room_where_newcomers_do_not() {
+        let (admission, sent_away) = crowded();
+        let room = |comer: Comer| [5, 50, 250, 350].map(|before| admission.has_room_for(comer, before));
+        let [newcomer, due, early] = [anybody(), Comer::For(sent_away[0]), Comer::For(sent_away[2_999])];
+        assert_eq!(room(newcomer), [true, false, false, false]);
+        assert_eq!(room(early), room(newcomer), "it is not their turn");
+        assert_eq!(room(due), [true, true, false, false]);
+        assert_eq!(room(Comer::WithHold), [true, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn who_has_tickets_set_aside_is_told_to_come_again_while_they_are() {
+        let (admission, _) = crowded();
+        for (comer, within) in [(Comer::WithHold, 1_000..=6_500), (anybody(), 30_000..=40_000)] {
+            let told = retry_in_ms(&admission.send_away(comer));
+            assert!(within.contains(&told), "{comer:?}: {told}");
         }
-        assert_eq!(pace.next_turn(now), LATEST);
-        assert_eq!(pace.next_turn(now + Duration::from_secs(100)), SOONEST, "it is over");
+    }
+
+    #[tokio::test]
+    async fn who_was_let_in_has_no_turn_left() {
+        let (admission, sent_away) = crowded();
+        let inside = admission.enter(anybody()).await.unwrap();
+        let comer = Comer::For(sent_away[0]);
+        let (entered, ()) = tokio::join!(admission.enter(comer), async { drop(inside) });
+        assert!(entered.is_ok());
+        assert_eq!(admission.book.lock().turns.due(admission.env.monotonic(), comer), Due::Not);
     }
 }

@@ -26,6 +26,7 @@ use shared::stock::{Hold, Pinned};
 use shared::stripe::token_kind;
 use uuid::Uuid;
 
+use crate::admission::Comer;
 use crate::app::{ACCEPT_TIMEOUT, App};
 use crate::connection::Client;
 use crate::holds::{Wish, prepare, take};
@@ -123,7 +124,11 @@ pub(crate) async fn accept(
     {
         return Err(Problem::sold_out(tier));
     }
-    let _place = app.admission.enter().await?;
+    let comer = match claim {
+        Claim::Held(_) => Comer::WithHold,
+        Claim::InThisCall { .. } => Comer::For(purchase.order),
+    };
+    let _place = app.admission.enter(comer).await?;
     let asked_at = app.ledger.now();
     let found = claim_stock(app, purchase, &claim, customer).await?;
     shared::crash::point("after_pin");

@@ -10,6 +10,7 @@ use shared::sale::{BasketError, Item, PricedItem, Sale};
 use shared::stock::{Freed, Hold, Reserve, Reserved};
 use uuid::Uuid;
 
+use crate::admission::Comer;
 use crate::app::App;
 use crate::connection::Client;
 use crate::input::Input;
@@ -52,7 +53,7 @@ pub async fn create(
     if let Some(tier) = app.losers.refuses(&body.sale, &body.items, hold) {
         return Err(Problem::sold_out(tier));
     }
-    let _place = app.admission.enter().await?;
+    let _place = app.admission.enter(Comer::For(hold)).await?;
     let (hold, _) = take(&app, reserve).await?;
     Ok((StatusCode::CREATED, Json(serde_json::json!(HoldView::new(&hold)))))
 }

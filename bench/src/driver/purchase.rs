@@ -92,9 +92,9 @@ fn send_away(crowd: &Crowd, purchase: &Purchase, tried: u64, told: Duration, pau
 }
 
 /// What a page adds, so that a crowd which was told the same does not come back together: up to half of the pause, and up
-/// to a second at least. Always the same for a purchase, which is enough to spread them.
+/// to a second at least, but no more than 15 s. Always the same for a purchase, which is enough to spread them.
 fn spread(pause: Duration, shopper: Uuid, number: u32) -> Duration {
-    let most = (pause / 2).max(Duration::from_secs(1));
+    let most = (pause / 2).clamp(Duration::from_secs(1), Duration::from_secs(15));
     // Steps of the golden ratio: whatever the number of purchases, they lie evenly.
     let turn = f64::from(shopper.as_bytes()[15]) / 256.0 + f64::from(number) * 0.618_033_988_75;
     most.mul_f64(turn.fract())
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_that_was_told_the_same_spreads_over_half_of_it_and_a_second_at_least() {
+    fn a_crowd_that_was_told_the_same_spreads_over_half_of_it_within_bounds() {
         let spreads = |told: u64, of: &mut dyn Iterator<Item = (u128, u32)>| {
             let all: Vec<Duration> = of
                 .map(|(shopper, number)| spread(Duration::from_secs(told), Uuid::from_u128(shopper), number))
@@ -113,8 +113,10 @@ mod tests {
             (all.iter().min().copied().unwrap(), all.iter().max().copied().unwrap())
         };
         let ms = Duration::from_millis;
-        let (first, last) = spreads(60, &mut (0..256).map(|shopper| (shopper, 0)));
-        assert!(first < ms(500) && last > ms(29_500) && last <= ms(30_000), "many shoppers: {first:?} {last:?}");
+        let (first, last) = spreads(20, &mut (0..256).map(|shopper| (shopper, 0)));
+        assert!(first < ms(200) && last > ms(9_800) && last <= ms(10_000), "many shoppers: {first:?} {last:?}");
+        let (_, last) = spreads(240, &mut (0..256).map(|shopper| (shopper, 0)));
+        assert!(last <= ms(15_000), "a turn is not missed: {last:?}");
         let (first, last) = spreads(1, &mut (0..200).map(|number| (7, number)));
         assert!(first < ms(50) && last > ms(950) && last <= ms(1_000), "many purchases: {first:?} {last:?}");
     }

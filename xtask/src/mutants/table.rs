@@ -361,6 +361,7 @@ pub const MUTANTS: &[Mutant] = &[
         NO,
         &["web::admission::tests::so_many_are_let_in_others_wait_in_turn_and_the_rest_are_sent_away_at_once"],
     ),
+    of(&["TurnKept"], NO, &["web::admission::tests::who_comes_when_told_finds_room_where_newcomers_do_not"]),
     of(&["SharedQuota"], NO, &["tests::quota::processes_that_count_together_allow_a_burst_and_not_one_more"]),
     of(&["KeyNeverManages"], NO, &["shared::access::permission::tests::a_key_never_manages_and_may_do_something"]),
     of(&["LastOwner"], NO, &["shared::access::change::tests::the_last_owner_stays_and_stays_owner"]),
