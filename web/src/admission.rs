@@ -135,7 +135,7 @@ impl Admission {
     /// Whether so many before them will be served in the time that this one may wait.
     fn has_room_for(&self, comer: Comer, before: usize) -> bool {
         let now = self.env.monotonic();
-        let mut book = self.book.lock();
+        let book = self.book.lock();
         let patience = match (comer, book.turns.due(now, comer)) {
             (Comer::WithHold, _) | (_, Due::NobodyWaits) => self.capacity.patience,
             (Comer::For(_), Due::Now) => self.capacity.patience * 2 / 3,
@@ -150,7 +150,9 @@ impl Admission {
         let mut book = self.book.lock();
         let Book { pace, turns } = &mut *book;
         let wait = match comer {
-            Comer::WithHold => pace.time_for(self.waiting.load(Ordering::Relaxed)).clamp(turns::SOONEST, LATEST_WITH_A_HOLD),
+            Comer::WithHold => {
+                pace.time_for(self.waiting.load(Ordering::Relaxed)).clamp(turns::SOONEST, LATEST_WITH_A_HOLD)
+            }
             Comer::For(id) => turns.give(now, id, pace.each()),
         };
         // Whoever has a time of their own need not be spread; those at the bound were all told the same.
