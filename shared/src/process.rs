@@ -28,38 +28,54 @@ pub fn settings(name: &str) -> Result<Settings, ExitCode> {
     })
 }
 
-/// The runtime that everything runs on.
+/// The runtime that everything runs on, on half of the cores: the ledger's writer has a thread of its own, and beside a
+/// process there are Redis, the database and other processes. More threads than can run wake each other for nothing.
+/// Tokio's own `TOKIO_WORKER_THREADS` says otherwise.
 ///
 /// # Errors
 /// Has told what is wrong, and gives the code to exit with.
 pub fn runtime(name: &str) -> Result<Runtime, ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        builder.worker_threads(cores.div_ceil(2));
+    }
+    builder.enable_all().build().map_err(|error| {
         eprintln!("{name}: {error}");
         ExitCode::FAILURE
     })
 }
 
+/// Runs a future on the threads of the runtime until it ends. `block_on` alone would poll it on this one, and whatever
+/// it waits for (sockets, timers, other tasks) would have to wake this thread from one of those.
+pub fn run_on<T: Send + 'static>(runtime: &Runtime, future: impl Future<Output = T> + Send + 'static) -> T {
+    match runtime.block_on(runtime.spawn(future)) {
+        Ok(done) => done,
+        // Nobody cancels it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Runs a server under its settings until it ends or is told to; what the process exits with.
 pub fn serve<F, E>(name: &'static str, run: impl FnOnce(Settings, CancellationToken) -> F) -> ExitCode
 where
-    F: Future<Output = Result<(), E>>,
-    E: std::fmt::Display,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
 {
     let serve = || {
         let settings = settings(name)?;
         let runtime = runtime(name)?;
         let entered = runtime.enter();
         let started = crate::telemetry::start(&settings, name);
+        let told = until_told();
         drop(entered);
         let failed = |sentence: &dyn std::fmt::Display| {
             eprintln!("{name}: {sentence:#}");
             ExitCode::FAILURE
         };
         started.map_err(|sentence| failed(&sentence))?;
-        let served = runtime.block_on(async {
-            let told = until_told().map_err(|error| failed(&error))?;
-            run(settings, told).await.map_err(|error| failed(&error))
-        });
+        let told = told.map_err(|error| failed(&error))?;
+        let served = run_on(&runtime, run(settings, told)).map_err(|error| failed(&error));
         crate::telemetry::traces::end();
         served
     };

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         (Ok(settings), Ok(runtime)) => (settings, runtime),
         (Err(code), _) | (_, Err(code)) => return code,
     };
-    let done = runtime.block_on(run(command, settings));
+    let done = process::run_on(&runtime, run(command, settings));
     shared::telemetry::traces::end();
     match done {
         Ok(code) => code,
