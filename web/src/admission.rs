@@ -20,7 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use shared::env::Env;
 use shared::guards::Guard;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use uuid::Uuid;
 
 use self::pace::Pace;
@@ -67,6 +67,8 @@ pub struct Admission {
     /// Given to those who wait in the order in which they came.
     places: Semaphore,
     waiting: AtomicUsize,
+    /// Whether what was accepted is more than can be charged soon.
+    behind: watch::Sender<bool>,
     book: Mutex<Book>,
 }
 
@@ -105,7 +107,14 @@ impl Admission {
     #[must_use]
     pub fn new(env: Env, capacity: Capacity) -> Self {
         let places = Semaphore::new(capacity.at_once.clamp(1, Semaphore::MAX_PERMITS));
-        Self { env, capacity, places, waiting: AtomicUsize::new(0), book: Mutex::default() }
+        Self {
+            env,
+            capacity,
+            places,
+            waiting: AtomicUsize::new(0),
+            behind: watch::Sender::new(false),
+            book: Mutex::default(),
+        }
     }
 
     /// Waits for a place, as long as that makes sense.
@@ -114,7 +123,9 @@ impl Admission {
     /// 503, with the time at which to come again.
     pub async fn enter(&self, comer: Comer) -> Result<Place<'_>, Problem> {
         // A place that is free now is nobody's in the line: those get theirs as soon as one is given back.
-        if let Ok(permit) = self.places.try_acquire() {
+        if !self.is_behind()
+            && let Ok(permit) = self.places.try_acquire()
+        {
             return Ok(Place { admission: self, comer, _permit: permit });
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -123,13 +134,32 @@ impl Admission {
         if is_full || !self.has_room_for(comer, before) {
             return Err(self.send_away(comer));
         }
-        match self.env.timeout(self.capacity.patience, self.places.acquire()).await {
-            Some(Ok(permit)) => {
+        match self.env.timeout(self.capacity.patience, self.turn_comes()).await {
+            Some(Some(permit)) => {
                 self.book.lock().turns.came(comer);
                 Ok(Place { admission: self, comer, _permit: permit })
             }
             _ => Err(self.send_away(comer)),
         }
+    }
+
+    /// A place, when it is free and there is time for what is done in it.
+    async fn turn_comes(&self) -> Option<SemaphorePermit<'_>> {
+        let permit = self.places.acquire().await.ok()?;
+        if self.is_behind() {
+            self.behind.subscribe().wait_for(|behind| !behind).await.ok()?;
+        }
+        Some(permit)
+    }
+
+    fn is_behind(&self) -> bool {
+        *self.behind.borrow()
+    }
+
+    /// Hears whether what was accepted is more than can be charged soon. As long as it is, nobody is let in: who accepts
+    /// faster than others charge takes the time that they need for it, and makes all wait who were accepted.
+    pub fn hear(&self, behind: bool) {
+        self.behind.send_if_modified(|before| std::mem::replace(before, behind) != behind);
     }
 
     /// Whether so many before them will be served in the time that this one may wait.
@@ -259,6 +289,30 @@ mod tests {
             let told = retry_in_ms(&admission.send_away(comer));
             assert!(within.contains(&told), "{comer:?}: {told}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_let_in_while_charges_lag_behind_and_all_are_when_they_do_not() {
+        let admission = admission(2, 8, 10_000);
+        admission.hear(true);
+        let (told, mut served) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..4 {
+            let (admission, told) = (admission.clone(), told.clone());
+            tokio::spawn(async move {
+                let place = admission.enter(anybody()).await;
+                told.send((n, place.is_ok())).unwrap();
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(served.try_recv().is_err(), "all wait");
+        admission.hear(false);
+        let mut all = vec![];
+        for _ in 0..4 {
+            all.push(served.recv().await.unwrap());
+        }
+        all.sort_unstable();
+        assert_eq!(all, [(0, true), (1, true), (2, true), (3, true)]);
+        assert!(admission.enter(anybody()).await.is_ok());
     }
 
     #[tokio::test]

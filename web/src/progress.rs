@@ -24,6 +24,10 @@ pub const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 const WINDOW: Duration = Duration::from_secs(10);
 /// How long Stripe takes for a charge, as long as no worker has seen one.
 const GUESS: Duration = Duration::from_millis(600);
+/// Charges that are under way together at Stripe, and are no queue, however long they take.
+const FEW: i64 = 1_000;
+/// What was accepted should be charged within this time, if Stripe's budget lets it.
+const SOON: Duration = Duration::from_secs(2);
 /// What was measured for a shorter time counts nothing beside a budget.
 const TOO_SHORT: Duration = Duration::from_secs(3);
 
@@ -102,6 +106,13 @@ impl Samples {
         Some(blended.min(allowed))
     }
 
+    /// Whether the last one who was accepted is not charged soon, though the budget would let it be.
+    fn is_behind(&self, now: Duration, pace: Pace) -> bool {
+        let waiting = self.last.accepted - self.last.finished;
+        let soon = i64::try_from(SOON.as_millis()).unwrap_or(i64::MAX);
+        pace.rate.is_none() && waiting > FEW && self.eta_ms(now, waiting, pace).is_some_and(|eta| eta > soon)
+    }
+
     /// Milliseconds until the order at this place is finished; `None` while that cannot be told, or everything stands
     /// still.
     fn eta_ms(&self, now: Duration, place: i64, pace: Pace) -> Option<i64> {
@@ -155,6 +166,14 @@ impl Progress {
             self.sample_one(ledger, &sale, &watched).await?;
         }
         Ok(())
+    }
+
+    /// Whether more was accepted than is charged soon, though Stripe's budget would let it be: the workers, or the
+    /// machine, are too slow for what comes. What waits for the budget was told so, and is no reason to refuse others.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let (pace, now) = (self.pace(), self.env.monotonic());
+        self.sales.iter().any(|watched| watched.samples.lock().is_behind(now, pace))
     }
 
     async fn sample_one(&self, ledger: &dyn Ledger, sale: &str, watched: &Watched) -> Result<(), LedgerError> {
@@ -267,5 +286,24 @@ mod tests {
         }
         samples.add(at(10_000), SaleCounters { accepted: 1_010, finished: 10 });
         assert_eq!(samples.eta_ms(at(10_000), 1_000, TWENTY_FIVE), Some(40_600));
+    }
+
+    #[test]
+    fn charges_lag_behind_when_many_wait_for_long_and_no_budget_is_the_reason() {
+        let samples_of = |accepted: i64| {
+            let mut samples = Samples::default();
+            for second in 0..=5_u64 {
+                let finished = 1_000 * i64::try_from(second).unwrap();
+                samples.add(at(second * 1_000), SaleCounters { accepted: finished + accepted, finished });
+            }
+            samples
+        };
+        let is_behind = |accepted: i64, pace: Pace| samples_of(accepted).is_behind(at(5_000), pace);
+        assert_eq!([900, 1_500, 2_500].map(|waiting| is_behind(waiting, UNLIMITED)), [false, false, true]);
+        assert!(!is_behind(2_500, TWENTY_FIVE), "they wait for Stripe, and were told so");
+        let mut samples = Samples::default();
+        samples.add(at(0), SaleCounters { accepted: 0, finished: 0 });
+        samples.add(at(500), SaleCounters { accepted: 9_000, finished: 0 });
+        assert!(!samples.is_behind(at(500), UNLIMITED), "nothing is known of a crowd that has just come");
     }
 }

@@ -142,6 +142,7 @@ async fn sample(app: App) {
     if let Err(error) = app.progress.sample(&*app.ledger).await {
         tracing::warn!(%error, "the counters could not be read");
     }
+    app.admission.hear(app.progress.is_behind());
 }
 
 /// Tells pending shoppers their place; one message a second at most for each room that waits.

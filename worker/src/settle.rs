@@ -4,6 +4,7 @@
 use shared::guards::Guard;
 use shared::ledger::{Applied, Change};
 use shared::message::Message;
+use shared::order::state::StockEffect;
 use shared::order::{Order, State};
 use shared::rooms::Envelope;
 use shared::stock::Settlement;
@@ -45,9 +46,18 @@ pub async fn settle(ctx: &Context, order: Uuid, change: Change) -> Result<Applie
 /// # Errors
 /// A reason, when something could not be reached.
 pub async fn show(ctx: &Context, order: &Order) -> Result<(), String> {
-    ctx.stock.settle(settlement(order)).await.map_err(|error| error.to_string())?;
-    shared::crash::point("before_publish");
-    publish(ctx, order).await?;
+    let settled = async { ctx.stock.settle(settlement(order)).await.map_err(|error| error.to_string()) };
+    let told = async {
+        shared::crash::point("before_publish");
+        publish(ctx, order).await
+    };
+    if order.state.stock() == StockEffect::Released {
+        // Whoever hears that their units went back may come for them at once.
+        settled.await?;
+        told.await?;
+    } else {
+        futures::try_join!(settled, told)?;
+    }
     shared::crash::point("after_publish");
     Ok(())
 }

@@ -6,6 +6,8 @@ use super::Comer;
 
 /// The pace is measured over at least this long.
 const WINDOW: Duration = Duration::from_millis(250);
+/// Of what is slower now than it was at best, one part in so many is believed with each window: half of it in 45 s.
+const FORGETS: u32 = 256;
 /// What a purchase takes, until it was measured: on a small machine.
 const FIRST_GUESS: Duration = Duration::from_millis(2);
 
@@ -17,6 +19,8 @@ pub(super) struct Pace {
     any: Option<Duration>,
     /// From one who came without a hold to the next such one.
     without_hold: Option<Duration>,
+    /// The same, when it went best: to send a crowd away costs as well, and those who come when told come when that is over.
+    at_best: Option<Duration>,
 }
 
 struct Window {
@@ -46,6 +50,10 @@ impl Pace {
         };
         self.any = smooth(self.any, window.any);
         self.without_hold = smooth(self.without_hold, window.without_hold);
+        self.at_best = match (self.at_best, self.without_hold) {
+            (Some(best), Some(now)) if now > best => Some(best + (now - best) / FORGETS),
+            (_, now) => now,
+        };
         self.window = Some(Window { since: now, any: 0, without_hold: 0 });
     }
 
@@ -54,9 +62,9 @@ impl Pace {
         self.any.unwrap_or_default().saturating_mul(u32::try_from(so_many).unwrap_or(u32::MAX))
     }
 
-    /// How much time goes by from one who comes without a hold to the next.
+    /// How much time goes by from one who comes without a hold to the next, when it goes well.
     pub(super) fn each(&self) -> Duration {
-        self.without_hold.unwrap_or(FIRST_GUESS)
+        self.at_best.unwrap_or(FIRST_GUESS)
     }
 }
 
@@ -78,6 +86,27 @@ mod tests {
         pace.served(Duration::from_secs(60), Comer::WithHold, false);
         pace.served(Duration::from_secs(90), Comer::WithHold, true);
         assert_eq!(pace.time_for(200), told, "a minute without a line says nothing of the pace");
+    }
+
+    #[test]
+    fn turns_go_by_the_best_pace_and_a_pace_that_stays_bad_is_believed_in_the_end() {
+        let mut pace = Pace::default();
+        let mut now = Duration::ZERO;
+        let mut serve = |pace: &mut Pace, each_ms: u64, seconds: u64| {
+            let until = now + Duration::from_secs(seconds);
+            while now < until {
+                now += Duration::from_millis(each_ms);
+                pace.served(now, Comer::For(Uuid::nil()), true);
+            }
+        };
+        serve(&mut pace, 1, 2);
+        assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
+        serve(&mut pace, 5, 10);
+        assert!(pace.each() < Duration::from_millis(2), "ten seconds of a crowd: {:?}", pace.each());
+        serve(&mut pace, 5, 240);
+        assert!(pace.each() > Duration::from_millis(4), "{:?}", pace.each());
+        serve(&mut pace, 1, 2);
+        assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
     }
 
     #[test]
