@@ -9,6 +9,7 @@ use serde_json::json;
 use tests::harness::client::{Client, exchange};
 use tests::harness::driver::{drive, numbers};
 use tests::harness::shop::Shop;
+use uuid::Uuid;
 
 /// So few at the same time, and in line, that a machine of any speed has more shoppers than it can serve.
 const SMALL: [(&str, &str); 3] = [("PURCHASES_AT_ONCE", "2"), ("PURCHASES_WAITING", "6"), ("LOG", "warn")];
@@ -57,7 +58,7 @@ async fn who_is_sent_away_hears_in_the_contracts_words_when_to_come_again() {
     let customer = shop.customer().await;
     // Until two requests meet at the one place that there is.
     for _ in 0..50 {
-        let asked = (0..16).map(|_| exchange(hold(&shop, &customer)));
+        let asked = (0..16).map(|_| exchange(purchase(&shop, &customer)));
         let answers = futures::future::join_all(asked).await.into_iter().map(|answer| answer.expect("an answer"));
         let Some(sent_away) = answers.into_iter().find(|answer| answer.status == 503) else { continue };
         let problem = sent_away.json();
@@ -70,9 +71,13 @@ async fn who_is_sent_away_hears_in_the_contracts_words_when_to_come_again() {
     panic!("nobody was sent away");
 }
 
-fn hold(shop: &Shop, customer: &Client) -> Request<Full<Bytes>> {
-    let body = json!({"sale": "rush", "items": [{"tier": "std", "quantity": 1}]});
-    let request = Request::post(format!("{}/api/holds", shop.url())).header("content-type", "application/json");
+/// It is worked on for a while, since the ledger writes it.
+fn purchase(shop: &Shop, customer: &Client) -> Request<Full<Bytes>> {
+    let body = json!({
+        "order": Uuid::new_v4(), "sale": "rush", "items": [{"tier": "std", "quantity": 1}],
+        "token": "tok_visa", "email": "ada@example.com", "name": "Ada",
+    });
+    let request = Request::post(format!("{}/charges", shop.url())).header("content-type", "application/json");
     let request = request.header("authorization", format!("Bearer {}", customer.token));
     request.body(Full::from(body.to_string())).expect("a request")
 }
