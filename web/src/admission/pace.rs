@@ -2,25 +2,30 @@
 
 use std::time::Duration;
 
+use shared::budget::MilliHertz;
+
 use super::Comer;
 
 /// The pace is measured over at least this long.
 const WINDOW: Duration = Duration::from_millis(250);
-/// Of what is slower now than it was at best, one part in so many is believed with each window: half of it in 45 s.
-const FORGETS: u32 = 256;
+/// Of a pace that is slower now than it was at best, one part in so many is believed with each window: half in 45 s.
+const FORGETS: MilliHertz = 256;
+/// A thousandth of a hertz is one in so many nanoseconds.
+const NANOS_IN_MILLIHERTZ: u128 = 1_000_000_000_000;
 /// What a purchase takes, until it was measured: on a small machine.
 const FIRST_GUESS: Duration = Duration::from_millis(2);
 
-/// How fast purchases are served: not how long each takes, but how much time goes by from one to the next.
+/// How fast purchases are served: not how long each takes, but how much time goes by from one to the next. It is kept as
+/// so many a second, in thousandths: a window in which everything stood still counts as one, and not for as long as it took.
 #[derive(Default)]
 pub(super) struct Pace {
     window: Option<Window>,
-    /// From any to the next.
-    any: Option<Duration>,
-    /// From one who came without a hold to the next such one.
-    without_hold: Option<Duration>,
+    /// All of them.
+    any: Option<MilliHertz>,
+    /// Those who came without a hold.
+    without_hold: Option<MilliHertz>,
     /// The same, when it went best: to send a crowd away costs as well, and those who come when told come when that is over.
-    at_best: Option<Duration>,
+    at_best: Option<MilliHertz>,
 }
 
 struct Window {
@@ -44,14 +49,14 @@ impl Pace {
         if took < WINDOW {
             return;
         }
-        let smooth = |before: Option<Duration>, served: u32| {
-            let measured = took / served.max(1);
-            Some(before.map_or(measured, |before| (before + measured) / 2))
+        let smooth = |before: Option<MilliHertz>, served: u32| {
+            let measured = divided(u128::from(served.max(1)) * NANOS_IN_MILLIHERTZ, took.as_nanos());
+            Some(before.map_or(measured, |before| before.midpoint(measured)))
         };
         self.any = smooth(self.any, window.any);
         self.without_hold = smooth(self.without_hold, window.without_hold);
         self.at_best = match (self.at_best, self.without_hold) {
-            (Some(best), Some(now)) if now > best => Some(best + (now - best) / FORGETS),
+            (Some(best), Some(now)) if now < best => Some(best - (best - now) / FORGETS),
             (_, now) => now,
         };
         self.window = Some(Window { since: now, any: 0, without_hold: 0 });
@@ -59,13 +64,21 @@ impl Pace {
 
     /// How long so many take; nothing is known before it was measured.
     pub(super) fn time_for(&self, so_many: usize) -> Duration {
-        self.any.unwrap_or_default().saturating_mul(u32::try_from(so_many).unwrap_or(u32::MAX))
+        self.any.map_or(Duration::ZERO, |pace| at_pace(so_many as u128, pace))
     }
 
     /// How much time goes by from one who comes without a hold to the next, when it goes well.
     pub(super) fn each(&self) -> Duration {
-        self.at_best.unwrap_or(FIRST_GUESS)
+        self.at_best.map_or(FIRST_GUESS, |pace| at_pace(1, pace))
     }
+}
+
+fn at_pace(so_many: u128, pace: MilliHertz) -> Duration {
+    Duration::from_nanos(divided(so_many * NANOS_IN_MILLIHERTZ, u128::from(pace)))
+}
+
+fn divided(what: u128, by: u128) -> u64 {
+    u64::try_from(what / by.max(1)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -103,7 +116,11 @@ mod tests {
         assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
         serve(&mut pace, 5, 10);
         assert!(pace.each() < Duration::from_millis(2), "ten seconds of a crowd: {:?}", pace.each());
-        serve(&mut pace, 5, 240);
+        serve(&mut pace, 2_000, 4);
+        assert!(pace.each() < Duration::from_millis(2), "two that took long: {:?}", pace.each());
+        serve(&mut pace, 1, 2);
+        assert!(pace.time_for(1_000) < Duration::from_millis(1_100), "{:?}", pace.time_for(1_000));
+        serve(&mut pace, 5, 300);
         assert!(pace.each() > Duration::from_millis(4), "{:?}", pace.each());
         serve(&mut pace, 1, 2);
         assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
