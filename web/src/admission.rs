@@ -6,7 +6,7 @@
 //! late. Here the line ends before that: what was let in keeps its latency, whatever the crowd. (Little's law: with `L` at
 //! work and `λ` served a second, each takes `L / λ`.)
 //!
-//! Those who are sent away are given a virtual place ([`turns`]): each is told to come when, at the pace of the last
+//! Those who are sent away are given a virtual place (`turns`): each is told to come when, at the pace of the last
 //! moments, those who were sent away before will have been served. Who then comes finds room: while places are promised,
 //! newcomers may fill a third of the line only, and those whose turn has come two thirds; the rest is for those who hold
 //! tickets already, which are no more than were let in.
