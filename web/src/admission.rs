@@ -197,6 +197,8 @@ impl Admission {
 mod tests {
     use std::sync::Arc;
 
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
     use super::*;
 
     fn admission(at_once: usize, waiting: usize, patience_ms: u64) -> Arc<Admission> {
@@ -208,6 +210,20 @@ mod tests {
         Comer::For(Env::system().uuid_v4())
     }
 
+    /// So many come one after the other, and leave as soon as they are in; tells who came in, and who did not.
+    async fn come(admission: &Arc<Admission>, how_many: u32) -> UnboundedReceiver<(u32, bool)> {
+        let (told, served) = unbounded_channel();
+        for n in 0..how_many {
+            let (admission, told) = (admission.clone(), told.clone());
+            tokio::spawn(async move {
+                let place = admission.enter(anybody()).await;
+                told.send((n, place.is_ok())).unwrap();
+            });
+            tokio::task::yield_now().await;
+        }
+        served
+    }
+
     fn retry_in_ms(problem: &Problem) -> u64 {
         serde_json::to_value(problem).unwrap()["retry_in_ms"].as_u64().unwrap()
     }
@@ -216,15 +232,7 @@ mod tests {
     async fn so_many_are_let_in_others_wait_in_turn_and_the_rest_are_sent_away_at_once() {
         let admission = admission(2, 2, 10_000);
         let mut inside = vec![admission.enter(anybody()).await.unwrap(), admission.enter(anybody()).await.unwrap()];
-        let (told, mut served) = tokio::sync::mpsc::unbounded_channel();
-        for n in 0..2 {
-            let (admission, told) = (admission.clone(), told.clone());
-            tokio::spawn(async move {
-                let place = admission.enter(anybody()).await;
-                told.send((n, place.is_ok())).unwrap();
-            });
-            tokio::task::yield_now().await;
-        }
+        let mut served = come(&admission, 2).await;
         let at_once = tokio::time::timeout(Duration::from_secs(5), admission.enter(anybody())).await;
         let refused = at_once.expect("the line is full, and nobody stands in it to hear so").err().unwrap();
         assert_eq!(refused.code(), "unavailable");
@@ -295,14 +303,7 @@ mod tests {
     async fn nobody_is_let_in_while_charges_lag_behind_and_all_are_when_they_do_not() {
         let admission = admission(2, 8, 10_000);
         admission.hear(true);
-        let (told, mut served) = tokio::sync::mpsc::unbounded_channel();
-        for n in 0..4 {
-            let (admission, told) = (admission.clone(), told.clone());
-            tokio::spawn(async move {
-                let place = admission.enter(anybody()).await;
-                told.send((n, place.is_ok())).unwrap();
-            });
-        }
+        let mut served = come(&admission, 4).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(served.try_recv().is_err(), "all wait");
         admission.hear(false);
