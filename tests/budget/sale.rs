@@ -19,25 +19,29 @@ const MEASURED: u64 = 500;
 const RATE: u64 = 25;
 /// What the sandbox takes for each.
 const LATENCY: &str = "600ms";
+/// How far apart they come: four times as fast as they can be charged, so that there is a first and a last.
+const APART: Duration = Duration::from_millis(10);
 
 /// What one customer saw.
 struct Seen {
-    /// The number in the queue.
-    number: i64,
+    /// When the purchase was sent.
+    came: Instant,
     /// What was told with the 202, and when.
     told: Duration,
     accepted: Instant,
     paid: Instant,
 }
 
-async fn buys(mut shopper: Shopper) -> Seen {
+async fn buys(mut shopper: Shopper, after: Duration) -> Seen {
+    tokio::time::sleep(after).await;
+    let came = Instant::now();
     let (order, (status, body)) = shopper.client.buy("night", 1, "pm_card_visa").await;
     let accepted = Instant::now();
     assert_eq!(status, 202, "{body}");
     let told = body["queue"]["eta_ms"].as_u64().unwrap_or_else(|| panic!("nothing was told: {body}"));
-    let number = body["queue_number"].as_i64().expect("a number in the queue");
+    assert!(body["queue_number"].is_i64(), "a number in the queue: {body}");
     shopper.room.until(order, &["paid"]).await;
-    Seen { number, told: Duration::from_millis(told), accepted, paid: Instant::now() }
+    Seen { came, told: Duration::from_millis(told), accepted, paid: Instant::now() }
 }
 
 /// The figures of a sale; parts are in thousandths.
@@ -52,22 +56,23 @@ struct Figures {
     told_right: u64,
     /// The error that nine of ten stay below, as a part of the truth.
     error_of_nine: u64,
-    /// How many places somebody was served late or early, at most.
-    displaced: usize,
-    /// Pairs that were served in the wrong order, and further apart than the requests that are under way together.
+    /// Pairs of whom one was accepted before the other came: of all others nobody can say who was first.
+    ordered: usize,
+    /// Those of them that were served in the wrong order, and further apart than the requests that are under way
+    /// together.
     inversions: usize,
 }
 
 /// How many places those may change who are under way together.
 const WINDOW: usize = 30;
+/// So many refusals are no sign of anything: a machine that stood still between a token and its request.
+const A_FEW: u64 = 2;
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap()
 }
 
 fn figures(mut seen: Vec<Seen>, throttled: u64) -> Figures {
-    seen.sort_by_key(|one| one.number);
-    let numbers: Vec<i64> = seen.iter().map(|one| one.number).collect();
     let error = |one: &Seen| {
         let truth = ms(one.paid.duration_since(one.accepted)).max(1);
         ms(one.told).abs_diff(truth) * 1_000 / truth
@@ -75,12 +80,17 @@ fn figures(mut seen: Vec<Seen>, throttled: u64) -> Figures {
     let mut errors: Vec<u64> = seen.iter().map(error).collect();
     errors.sort_unstable();
     seen.sort_by_key(|one| one.paid);
-    let served: Vec<usize> = seen.iter().map(|one| numbers.binary_search(&one.number).unwrap()).collect();
-    let displaced = served.iter().enumerate().map(|(now, place)| now.abs_diff(*place)).max().unwrap_or(0);
-    let too_early =
-        |(now, place): (usize, &usize)| served[now..].iter().filter(|later| **later + WINDOW < *place).count();
     let took = ms(seen[seen.len() - 1].paid.duration_since(seen[0].paid));
     let orders = u64::try_from(seen.len()).unwrap();
+    let (mut ordered, mut inversions) = (0, 0);
+    for (place, one) in seen.iter().enumerate() {
+        for (other_place, other) in seen.iter().enumerate() {
+            if one.accepted <= other.came {
+                ordered += 1;
+                inversions += usize::from(other_place + WINDOW < place);
+            }
+        }
+    }
     Figures {
         orders,
         throttled,
@@ -88,24 +98,24 @@ fn figures(mut seen: Vec<Seen>, throttled: u64) -> Figures {
         used: (orders - 1) * 1_000_000 / (RATE * took),
         told_right: u64::try_from(errors.iter().filter(|error| **error <= 100).count()).unwrap() * 1_000 / orders,
         error_of_nine: errors[errors.len() * 9 / 10],
-        displaced,
-        inversions: served.iter().enumerate().map(too_early).sum(),
+        ordered,
+        inversions,
     }
 }
 
 impl Figures {
     fn tell(&self, of: &str) {
-        let Self { orders, throttled, refused, used, told_right, error_of_nine, displaced, inversions } = self;
+        let Self { orders, throttled, refused, used, told_right, error_of_nine, ordered, inversions } = self;
         eprintln!(
             "{of}: {orders} orders, {throttled} refused by Stripe ({refused} in a thousand), {used} thousandths of the \
              budget used, time left right within a tenth for {told_right} in a thousand (for 900 within {error_of_nine} \
-             thousandths), at most {displaced} places early or late, {inversions} pairs out of order beyond the window"
+             thousandths), of {ordered} pairs {inversions} out of order beyond the window"
         );
     }
 
     fn hold(&self) {
-        assert!(self.refused < 10, "{} refusals", self.throttled);
-        assert!(self.displaced <= WINDOW + 10 && self.inversions == 0, "{} places", self.displaced);
+        assert!(self.refused < 10 || self.throttled <= A_FEW, "{} refusals", self.throttled);
+        assert_eq!(self.inversions, 0, "of {} pairs", self.ordered);
         if self.orders >= MEASURED {
             assert!(self.used >= 950, "{}", self.used);
             assert!(self.told_right >= 900, "{}", self.told_right);
@@ -119,7 +129,7 @@ fn orders() -> usize {
 
 async fn sell(addresses: &[String], orders: usize) -> Vec<Seen> {
     let crowd = gather(addresses, orders).await;
-    join_all(crowd.into_iter().map(buys)).await
+    join_all(crowd.into_iter().zip(0..).map(|(shopper, place)| buys(shopper, APART * place))).await
 }
 
 const SETTINGS: [(&str, &str); 3] =
