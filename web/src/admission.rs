@@ -179,6 +179,7 @@ impl Admission {
         let now = self.env.monotonic();
         let mut book = self.book.lock();
         let Book { pace, turns } = &mut *book;
+        pace.sent_away(now, turns.due(now, comer) == Due::Now);
         let wait = match comer {
             Comer::WithHold => {
                 pace.time_for(self.waiting.load(Ordering::Relaxed)).clamp(turns::SOONEST, LATEST_WITH_A_HOLD)
@@ -268,8 +269,10 @@ mod tests {
         {
             let now = admission.env.monotonic();
             let mut book = admission.book.lock();
-            for step in 0..100 {
-                book.pace.served(now + Duration::from_millis(step * 10), Comer::For(Uuid::nil()), true);
+            for step in 0..300 {
+                let then = now + Duration::from_millis(step * 10);
+                book.pace.sent_away(then, false);
+                book.pace.served(then, Comer::For(Uuid::nil()), true);
             }
             let each = book.pace.each();
             for id in &sent_away {

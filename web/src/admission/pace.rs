@@ -8,8 +8,14 @@ use super::Comer;
 
 /// The pace is measured over at least this long.
 const WINDOW: Duration = Duration::from_millis(250);
-/// Of a pace that is slower now than it was at best, one part in so many is believed with each window: half in 45 s.
-const FORGETS: MilliHertz = 256;
+/// And that of turns over this: who is let in by fits and starts is served faster for a moment than for a minute.
+const LONG_WINDOW: Duration = Duration::from_secs(2);
+/// Of a pace that is slower now than it was at best, one part in so many is believed with each long window: half in 45 s.
+const FORGETS: MilliHertz = 32;
+/// After this long without anybody who is sent away there is no crowd any more.
+const A_CROWD_IS_OVER: Duration = Duration::from_secs(1);
+/// And with each of those who come in turn and find no room: half after 700 of them.
+const BELIEVES: MilliHertz = 1_024;
 /// A thousandth of a hertz is one in so many nanoseconds.
 const NANOS_IN_MILLIHERTZ: u128 = 1_000_000_000_000;
 /// What a purchase takes, until it was measured: on a small machine.
@@ -20,6 +26,9 @@ const FIRST_GUESS: Duration = Duration::from_millis(2);
 #[derive(Default)]
 pub(super) struct Pace {
     window: Option<Window>,
+    long_window: Option<Window>,
+    /// When somebody was sent away, the last time.
+    crowd: Option<Duration>,
     /// All of them.
     any: Option<MilliHertz>,
     /// Those who came without a hold.
@@ -34,32 +43,59 @@ struct Window {
     without_hold: u32,
 }
 
-impl Pace {
-    /// One more was served.
-    pub(super) fn served(&mut self, now: Duration, comer: Comer, somebody_waits: bool) {
-        // Without a line, it is the shoppers' pace and not ours.
-        if !somebody_waits {
-            self.window = None;
-            return;
-        }
-        let window = self.window.get_or_insert(Window { since: now, any: 0, without_hold: 0 });
+impl Window {
+    /// One more was served; how many a second were, of all and of those without a hold, when the window has been open for
+    /// so long. Then the next one begins.
+    fn served(
+        open: &mut Option<Self>,
+        now: Duration,
+        comer: Comer,
+        long: Duration,
+    ) -> Option<(MilliHertz, MilliHertz)> {
+        let window = open.get_or_insert(Self { since: now, any: 0, without_hold: 0 });
         window.any += 1;
         window.without_hold += u32::from(comer != Comer::WithHold);
         let took = now.saturating_sub(window.since);
-        if took < WINDOW {
-            return;
+        if took < long {
+            return None;
         }
-        let smooth = |before: Option<MilliHertz>, served: u32| {
-            let measured = divided(u128::from(served.max(1)) * NANOS_IN_MILLIHERTZ, took.as_nanos());
-            Some(before.map_or(measured, |before| before.midpoint(measured)))
-        };
-        self.any = smooth(self.any, window.any);
-        self.without_hold = smooth(self.without_hold, window.without_hold);
-        self.at_best = match (self.at_best, self.without_hold) {
-            (Some(best), Some(now)) if now < best => Some(best - (best - now) / FORGETS),
-            (_, now) => now,
-        };
-        self.window = Some(Window { since: now, any: 0, without_hold: 0 });
+        let pace = |served: u32| divided(u128::from(served.max(1)) * NANOS_IN_MILLIHERTZ, took.as_nanos());
+        let measured = (pace(window.any), pace(window.without_hold));
+        *open = Some(Self { since: now, any: 0, without_hold: 0 });
+        Some(measured)
+    }
+}
+
+impl Pace {
+    /// One more was served.
+    pub(super) fn served(&mut self, now: Duration, comer: Comer, somebody_waits: bool) {
+        // Without a line, or a crowd, it is the shoppers' pace and not ours.
+        if !somebody_waits {
+            self.window = None;
+        } else if let Some((any, without_hold)) = Window::served(&mut self.window, now, comer, WINDOW) {
+            let smooth = |before: Option<MilliHertz>, now| Some(before.map_or(now, |before| before.midpoint(now)));
+            self.any = smooth(self.any, any);
+            self.without_hold = smooth(self.without_hold, without_hold);
+        }
+        if self.crowd.is_none_or(|crowd| crowd + A_CROWD_IS_OVER < now) {
+            self.long_window = None;
+        } else if let Some((_, now)) = Window::served(&mut self.long_window, now, comer, LONG_WINDOW) {
+            self.at_best = match self.at_best {
+                Some(best) if now < best => Some(best - (best - now) / FORGETS),
+                _ => Some(now),
+            };
+        }
+    }
+
+    /// Somebody is sent away. If they came in turn, turns are given faster than they can be kept.
+    pub(super) fn sent_away(&mut self, now: Duration, in_turn: bool) {
+        self.crowd = Some(now);
+        if in_turn
+            && let (Some(best), Some(now)) = (self.at_best, self.without_hold)
+            && now < best
+        {
+            self.at_best = Some(best - (best - now) / BELIEVES);
+        }
     }
 
     /// How long so many take; nothing is known before it was measured.
@@ -109,10 +145,11 @@ mod tests {
             let until = now + Duration::from_secs(seconds);
             while now < until {
                 now += Duration::from_millis(each_ms);
+                pace.sent_away(now, false);
                 pace.served(now, Comer::For(Uuid::nil()), true);
             }
         };
-        serve(&mut pace, 1, 2);
+        serve(&mut pace, 1, 3);
         assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
         serve(&mut pace, 5, 10);
         assert!(pace.each() < Duration::from_millis(2), "ten seconds of a crowd: {:?}", pace.each());
@@ -122,15 +159,63 @@ mod tests {
         assert!(pace.time_for(1_000) < Duration::from_millis(1_100), "{:?}", pace.time_for(1_000));
         serve(&mut pace, 5, 300);
         assert!(pace.each() > Duration::from_millis(4), "{:?}", pace.each());
-        serve(&mut pace, 1, 2);
+        serve(&mut pace, 1, 8);
         assert!(pace.each() <= Duration::from_micros(1_100), "{:?}", pace.each());
+    }
+
+    #[test]
+    fn turns_do_not_go_by_the_fits_of_a_pace_that_comes_in_fits_and_starts() {
+        let mut pace = Pace::default();
+        let mut now = Duration::ZERO;
+        for _ in 0..20 {
+            for _ in 0..500 {
+                now += Duration::from_micros(500);
+                pace.sent_away(now, false);
+                // What is served at once, since nobody waits at the moment, is served as well.
+                pace.served(now, Comer::For(Uuid::nil()), now.as_millis().is_multiple_of(2));
+            }
+            now += Duration::from_millis(750);
+        }
+        let each = pace.each();
+        assert!((Duration::from_micros(1_700)..Duration::from_micros(2_300)).contains(&each), "500 a second: {each:?}");
+    }
+
+    #[test]
+    fn what_is_served_when_no_crowd_is_there_says_nothing_of_the_pace_of_turns() {
+        let mut pace = Pace::default();
+        for ms in 0..10_000 {
+            pace.served(Duration::from_millis(ms), Comer::For(Uuid::nil()), true);
+        }
+        assert_eq!(pace.each(), FIRST_GUESS);
+    }
+
+    #[test]
+    fn turns_that_cannot_be_kept_are_given_more_slowly_soon() {
+        let mut pace = Pace::default();
+        let mut now = Duration::ZERO;
+        let mut serve = |pace: &mut Pace, each_ms: u64, seconds: u64, missed: u32| {
+            let until = now + Duration::from_secs(seconds);
+            while now < until {
+                now += Duration::from_millis(each_ms);
+                pace.sent_away(now, false);
+                pace.served(now, Comer::For(Uuid::nil()), true);
+                (0..missed).for_each(|_| pace.sent_away(now, true));
+            }
+        };
+        serve(&mut pace, 1, 8, 0);
+        serve(&mut pace, 4, 4, 0);
+        assert!(pace.each() < Duration::from_micros(1_200), "nobody was disappointed: {:?}", pace.each());
+        serve(&mut pace, 4, 4, 3);
+        assert!(pace.each() > Duration::from_millis(3), "250 a second, and 750 without room: {:?}", pace.each());
+        assert!(pace.each() < Duration::from_micros(4_500), "no slower than it goes: {:?}", pace.each());
     }
 
     #[test]
     fn who_pays_for_a_hold_takes_of_the_time_of_those_who_come_for_one() {
         let mut pace = Pace::default();
-        for step in 0..=200 {
+        for step in 0..=1_000 {
             let comer = if step % 2 == 0 { Comer::For(Uuid::nil()) } else { Comer::WithHold };
+            pace.sent_away(Duration::from_millis(step * 5), false);
             pace.served(Duration::from_millis(step * 5), comer, true);
         }
         let within = |time: Duration, ms: u64| {
