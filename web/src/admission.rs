@@ -303,6 +303,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_comes_in_turn_and_finds_no_room_slows_the_turns_down_and_no_newcomer_does() {
+        let (admission, sent_away) = crowded();
+        let each = || admission.book.lock().pace.each();
+        let slower = admission.env.monotonic() + Duration::from_secs(3);
+        for step in 0..20 {
+            let then = slower + Duration::from_millis(step * 50);
+            admission.book.lock().pace.served(then, Comer::For(Uuid::nil()), true);
+        }
+        let before = each();
+        drop(admission.send_away(anybody()));
+        assert_eq!(each(), before);
+        drop(admission.send_away(Comer::For(sent_away[0])));
+        assert!(each() > before, "{before:?}");
+    }
+
+    #[tokio::test]
     async fn nobody_is_let_in_while_charges_lag_behind_and_all_are_when_they_do_not() {
         let admission = admission(2, 8, 10_000);
         admission.hear(true);

@@ -12,10 +12,10 @@ const WINDOW: Duration = Duration::from_millis(250);
 const LONG_WINDOW: Duration = Duration::from_secs(2);
 /// Of a pace that is slower now than it was at best, one part in so many is believed with each long window: half in 45 s.
 const FORGETS: MilliHertz = 32;
-/// After this long without anybody who is sent away there is no crowd any more.
-const A_CROWD_IS_OVER: Duration = Duration::from_secs(1);
 /// And with each of those who come in turn and find no room: half after 700 of them.
 const BELIEVES: MilliHertz = 1_024;
+/// After this long without anybody who is sent away there is no crowd any more.
+const A_CROWD_IS_OVER: Duration = Duration::from_secs(1);
 /// A thousandth of a hertz is one in so many nanoseconds.
 const NANOS_IN_MILLIHERTZ: u128 = 1_000_000_000_000;
 /// What a purchase takes, until it was measured: on a small machine.
