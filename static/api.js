@@ -7,9 +7,9 @@ const answerWithin = 20_000;
 
 /** The server said no, and why. */
 export class Refusal extends Error {
-  constructor({ status, code, detail, tier = null, field = null, retryAfterMs = null }) {
+  constructor({ status, code, detail, tier = null, field = null, retryAfterMs = null, ownTime = false }) {
     super(detail ?? code);
-    Object.assign(this, { name: "Refusal", status, code, detail, tier, field, retryAfterMs });
+    Object.assign(this, { name: "Refusal", status, code, detail, tier, field, retryAfterMs, ownTime });
   }
 }
 
@@ -43,7 +43,9 @@ export async function call(method, path, body) {
 async function refusalOf(response) {
   const problem = await response.json().catch(() => null);
   const after = Number.parseFloat(response.headers.get("retry-after") ?? "");
-  const retryAfterMs = Number.isFinite(after) ? after * 1000 : null;
+  // Our own time is to the millisecond, and each has another one; a proxy's may be the same for all.
+  const ownTime = Number.isFinite(problem?.retry_in_ms);
+  const retryAfterMs = ownTime ? problem.retry_in_ms : Number.isFinite(after) ? after * 1000 : null;
   // A 5xx without the server's own words may come from a proxy in front of it.
   if (response.status >= 500 && problem?.code !== "unavailable" && retryAfterMs === null) {
     return new Unreachable(new Error(`status ${response.status}`));
@@ -55,6 +57,7 @@ async function refusalOf(response) {
     tier: problem?.tier ?? null,
     field: problem?.field ?? null,
     retryAfterMs,
+    ownTime,
   });
 }
 

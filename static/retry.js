@@ -15,9 +15,10 @@ export function waitAfter(error, attempt, random = Math.random) {
   if (!(error instanceof Refusal)) return null;
   if (error.status !== 429 && error.status !== 503) return null;
   const asked = error.retryAfterMs ?? backoff(attempt, random);
-  // A crowd that was told "in 2 s" must not come back in the same millisecond. Whoever was told
-  // minutes has a turn of their own, and keeps it for a minute.
-  return Math.round(asked + random() * Math.min(Math.max(1000, asked / 2), 15_000));
+  // A crowd that was told "in 2 s" must not come back in the same millisecond. Whoever was told a
+  // time of their own is spread already, and need not miss it.
+  const most = error.ownTime ? 2_000 : 15_000;
+  return Math.round(asked + random() * Math.min(Math.max(1000, asked / 2), most));
 }
 
 /** Resolves after `ms`, or as soon as the network is back, or when `signal` aborts. */

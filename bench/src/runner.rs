@@ -18,6 +18,7 @@ mod svg;
 mod svg_time;
 mod system;
 mod tables;
+mod waited;
 mod web;
 
 use std::path::{Path, PathBuf};

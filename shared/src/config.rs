@@ -81,7 +81,7 @@ pub const SETTINGS: [(&str, &str, &str); 33] = [
     ),
     ("TRUSTED_PROXIES", "", "addresses whose X-Forwarded-For counts, comma-separated"),
     ("LIMIT_LOOPBACK", "false", "apply the limits per client address to loopback addresses, too"),
-    ("PURCHASES_AT_ONCE", "1024", "purchases and holds that a web process works on at the same time"),
+    ("PURCHASES_AT_ONCE", "512", "purchases and holds that a web process works on at the same time"),
     ("PURCHASES_WAITING", "16384", "purchases and holds that wait for that; more are told when to come again"),
     ("DEMO", "true", "make the sale `demo` when there is no sale yet (embedded only)"),
     ("LOG", "info,sea_orm_migration=warn", "tracing filter, as info,shared=debug"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::crowd::{Crowd, Purchase};
@@ -36,8 +37,8 @@ pub(super) async fn buy(crowd: Arc<Crowd>, shopper: Arc<Shopper>, number: u32, d
         drop(request);
         let Some(told) = told_to_wait(&answer).filter(|_| crowd.options.again) else { break answer };
         drop(answer);
-        let pause = told + spread(told, shopper.id, number);
-        if !send_away(&crowd, purchase, tried, told, pause) {
+        let pause = told.time + spread(told, shopper.id, number);
+        if !send_away(&crowd, purchase, tried, told.time, pause) {
             return;
         }
         tokio::time::sleep(pause).await;
@@ -66,10 +67,28 @@ pub(super) async fn buy(crowd: Arc<Crowd>, shopper: Arc<Shopper>, number: u32, d
     crowd.finish(purchase);
 }
 
-/// How long a shopper is asked to wait before the same request (RFC 9110, section 10.2.3); `None` when it was answered.
-fn told_to_wait(answer: &Received) -> Option<Duration> {
+/// How long a shopper is asked to wait before the same request.
+#[derive(Clone, Copy)]
+struct Told {
+    time: Duration,
+    /// The problem's own `retry_in_ms`, which is another one for each; not only `Retry-After`.
+    own: bool,
+}
+
+/// What a refusal says of that (RFC 9110, section 10.2.3; RFC 9457, section 3.2); `None` when it was answered.
+fn told_to_wait(answer: &Received) -> Option<Told> {
+    #[derive(Deserialize)]
+    struct Problem {
+        retry_in_ms: u64,
+    }
     let seconds = answer.header("retry-after").next()?.parse().ok()?;
-    matches!(answer.status(), 429 | 503).then(|| Duration::from_secs(seconds))
+    if !matches!(answer.status(), 429 | 503) {
+        return None;
+    }
+    Some(match serde_json::from_slice::<Problem>(&answer.body) {
+        Ok(problem) => Told { time: Duration::from_millis(problem.retry_in_ms), own: true },
+        Err(_) => Told { time: Duration::from_secs(seconds), own: false },
+    })
 }
 
 /// Counts one who was sent away; whether they will come again.
@@ -92,9 +111,10 @@ fn send_away(crowd: &Crowd, purchase: &Purchase, tried: u64, told: Duration, pau
 }
 
 /// What a page adds, so that a crowd which was told the same does not come back together: up to half of the pause, and up
-/// to a second at least, but no more than 15 s. Always the same for a purchase, which is enough to spread them.
-fn spread(pause: Duration, shopper: Uuid, number: u32) -> Duration {
-    let most = (pause / 2).clamp(Duration::from_secs(1), Duration::from_secs(15));
+/// to a second at least, but no more than 15 s, or 2 s if each was told another time. Always the same for a purchase, which
+/// is enough to spread them.
+fn spread(told: Told, shopper: Uuid, number: u32) -> Duration {
+    let most = (told.time / 2).clamp(Duration::from_secs(1), Duration::from_secs(if told.own { 2 } else { 15 }));
     // Steps of the golden ratio: whatever the number of purchases, they lie evenly.
     let turn = f64::from(shopper.as_bytes()[15]) / 256.0 + f64::from(number) * 0.618_033_988_75;
     most.mul_f64(turn.fract())
@@ -106,18 +126,20 @@ mod tests {
 
     #[test]
     fn a_crowd_that_was_told_the_same_spreads_over_half_of_it_within_bounds() {
-        let spreads = |told: u64, of: &mut dyn Iterator<Item = (u128, u32)>| {
-            let all: Vec<Duration> = of
-                .map(|(shopper, number)| spread(Duration::from_secs(told), Uuid::from_u128(shopper), number))
-                .collect();
+        let spreads = |told: u64, own: bool, of: &mut dyn Iterator<Item = (u128, u32)>| {
+            let told = Told { time: Duration::from_secs(told), own };
+            let all: Vec<Duration> =
+                of.map(|(shopper, number)| spread(told, Uuid::from_u128(shopper), number)).collect();
             (all.iter().min().copied().unwrap(), all.iter().max().copied().unwrap())
         };
         let ms = Duration::from_millis;
-        let (first, last) = spreads(20, &mut (0..256).map(|shopper| (shopper, 0)));
+        let (first, last) = spreads(20, false, &mut (0..256).map(|shopper| (shopper, 0)));
         assert!(first < ms(200) && last > ms(9_800) && last <= ms(10_000), "many shoppers: {first:?} {last:?}");
-        let (_, last) = spreads(240, &mut (0..256).map(|shopper| (shopper, 0)));
-        assert!(last <= ms(15_000), "a turn is not missed: {last:?}");
-        let (first, last) = spreads(1, &mut (0..200).map(|number| (7, number)));
+        let (_, last) = spreads(240, false, &mut (0..256).map(|shopper| (shopper, 0)));
+        assert!(last > ms(14_000) && last <= ms(15_000), "{last:?}");
+        let (_, last) = spreads(240, true, &mut (0..256).map(|shopper| (shopper, 0)));
+        assert!(last <= ms(2_000), "a turn is not missed: {last:?}");
+        let (first, last) = spreads(1, false, &mut (0..200).map(|number| (7, number)));
         assert!(first < ms(50) && last > ms(950) && last <= ms(1_000), "many purchases: {first:?} {last:?}");
     }
 }

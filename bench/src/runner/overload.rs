@@ -27,10 +27,11 @@ const CONNECTIONS: u32 = 14_000;
 /// Connections over which the capacity is found, and purchases that it takes.
 const FINDING_CONNECTIONS: u32 = 256;
 const FINDING: u32 = 32_000;
-/// A second is calm again when its 99th percentile is not above so many times the worst of the calm seconds before, or
-/// not above so many milliseconds.
-const CALM_TIMES: f64 = 2.0;
-const CALM_MS: f64 = 50.0;
+/// A second is calm when its 99th percentile is not above so many milliseconds: less than a shopper notices. While turns go
+/// by, a machine is busy and not idle.
+const CALM_MS: f64 = 250.0;
+/// It is calm again when so many seconds in a row are.
+const CALM_FOR: usize = 10;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,15 +97,17 @@ impl Overload {
             let sum: u64 = much.iter().map(what).sum();
             (!much.is_empty()).then(|| sum as f64 / much.len() as f64)
         };
-        let recovery = |which: Which| recovery(course, calm, self.capacity / 2.0, which);
+        let after = course.get(self.much().end..).unwrap_or_default();
         Judged {
             asked_at_most: course.iter().map(Second::asked).max().map(|most| most as f64),
             accepted_per_s: mean(|second| second.accepted),
             completed_per_s: mean(|second| second.completed),
             calm_answer_ms: worst(calm, ANSWER),
             calm_result_ms: worst(calm, RESULT),
-            answer_recovery_s: recovery(ANSWER),
-            result_recovery_s: recovery(RESULT),
+            answer_recovery_s: recovery(after, ANSWER).map(|second| second as f64),
+            result_recovery_s: recovery(after, RESULT).map(|second| second as f64),
+            answer_unease: unease(after, ANSWER),
+            result_unease: unease(after, RESULT),
         }
     }
 }
@@ -122,11 +125,14 @@ pub(super) struct Judged {
     pub(super) calm_answer_ms: Option<f64>,
     /// The same.
     pub(super) calm_result_ms: Option<f64>,
-    /// From the end of the last second in which half of the capacity was asked for to the first one from which on all are
-    /// calm.
+    /// From the end of the crowd to the first of some calm seconds in a row.
     pub(super) answer_recovery_s: Option<f64>,
     /// The same.
     pub(super) result_recovery_s: Option<f64>,
+    /// The part of the seconds since then that were not calm.
+    pub(super) answer_unease: Option<f64>,
+    /// The same.
+    pub(super) result_unease: Option<f64>,
 }
 
 type Which = fn(&Second) -> Option<Percentiles>;
@@ -137,14 +143,22 @@ fn worst(seconds: &[Second], which: Which) -> Option<f64> {
     seconds.iter().filter_map(|second| Some(which(second)?.p99)).max_by(f64::total_cmp)
 }
 
-fn recovery(course: &[Second], calm: &[Second], least: f64, which: Which) -> Option<f64> {
-    let limit = (worst(calm, which)? * CALM_TIMES).max(CALM_MS);
-    let over = course.iter().rposition(|second| second.asked() as f64 >= least)? + 1;
-    let after = course.get(over..)?;
-    let uneasy = after.iter().rposition(|second| which(second).is_some_and(|ms| ms.p99 > limit));
-    let calm_from = uneasy.map_or(0, |last| last + 1);
-    // Somebody has to have asked in calm for it to be seen.
-    after.get(calm_from..)?.iter().find_map(which).map(|_| calm_from as f64)
+/// Somebody has to have asked for it to be seen.
+fn is_calm(second: &Second, which: Which) -> bool {
+    which(second).is_some_and(|ms| ms.p99 <= CALM_MS)
+}
+
+/// The first of some calm seconds in a row.
+fn recovery(after: &[Second], which: Which) -> Option<usize> {
+    after.windows(CALM_FOR).position(|seconds| seconds.iter().all(|second| is_calm(second, which)))
+}
+
+/// The part of the seconds since then that were not calm.
+fn unease(after: &[Second], which: Which) -> Option<f64> {
+    let since = after.get(recovery(after, which)?..)?;
+    let asked = since.iter().filter(|second| which(second).is_some()).count();
+    let calm = since.iter().filter(|second| is_calm(second, which)).count();
+    Some((asked - calm) as f64 / asked.max(1) as f64)
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -162,11 +176,14 @@ mod tests {
         Second { new: asked, accepted: asked.min(2_000), answer_ms: Some(ms), result_ms: Some(ms), ..Second::default() }
     }
 
-    /// Ten calm seconds, a minute of too much and what is left of it, and after it so many uneasy seconds.
+    fn stretch(seconds: usize, asked: u64, p99: f64) -> impl Iterator<Item = Second> {
+        std::iter::repeat_n(second(asked, p99), seconds)
+    }
+
+    /// Ten calm seconds, a minute of too much, so many uneasy seconds, and calm ones.
     fn course(uneasy: usize) -> Again {
-        let stretch = |seconds: usize, asked: u64, p99: f64| std::iter::repeat_n(second(asked, p99), seconds);
-        let course = stretch(10, 400, 30.0).chain(stretch(90, 10_000, 3_000.0)).chain(stretch(uneasy, 400, 900.0));
-        Again { course: course.chain(stretch(15, 400, 40.0)).collect(), ..Again::default() }
+        let course = stretch(10, 400, 30.0).chain(stretch(60, 10_000, 3_000.0)).chain(stretch(uneasy, 400, 900.0));
+        Again { course: course.chain(stretch(15, 400, 200.0)).collect(), ..Again::default() }
     }
 
     #[test]
@@ -186,8 +203,13 @@ mod tests {
             (calm.calm_answer_ms, calm.asked_at_most, calm.accepted_per_s),
             (Some(30.0), Some(10_000.0), Some(2_000.0))
         );
+        assert_eq!(judged(4).answer_unease, Some(0.0));
+        let mut twice = course(4);
+        twice.course.extend(stretch(5, 400, 900.0).chain(stretch(5, 400, 200.0)));
+        let judged = MUCH.judge(&twice);
+        assert_eq!((judged.answer_recovery_s, judged.answer_unease), (Some(4.0), Some(0.2)), "not all stay calm");
         let mut never = course(4);
-        never.course.truncate(104);
+        never.course.truncate(83);
         assert_eq!(MUCH.judge(&never).answer_recovery_s, None, "the run ended before it was calm");
         assert_eq!(MUCH.judge(&Again::default()).answer_recovery_s, None);
     }

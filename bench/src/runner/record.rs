@@ -42,6 +42,9 @@ pub(super) struct Record {
     pub(super) cpu_s_of_others: f64,
     /// What the stand-in for Stripe counted.
     pub(super) stub: Value,
+    /// For how long a worker waited for Stripe's answer to a charge, on average; where it counts that.
+    #[serde(default)]
+    pub(super) stripe_took_ms: Option<f64>,
     pub(super) report: Option<Report>,
 }
 

@@ -49,6 +49,7 @@ async fn measure(places: &Places, plan: &Plan, stack: &Stack) -> Result<Record> 
         // What was typed has the last word.
         drive.arguments = [overload.arguments(), drive.arguments].concat();
     }
+    let stripe_before = stack.waited_for_stripe().await?;
     let (before, began) = (Ticks::now(), Instant::now());
     let report = drive.run(&stack.groups(), stack.logs()).await?;
     let (wall, busy) = (began.elapsed(), Ticks::now().busy_seconds_since(&before));
@@ -63,6 +64,11 @@ async fn measure(places: &Places, plan: &Plan, stack: &Stack) -> Result<Record> 
         busy_before,
         cpu_s_of_others: busy - phases.sum::<f64>() - report.seen.driver_cpu_total_s,
         stub: stack.stub_stats().await?,
+        stripe_took_ms: stack
+            .waited_for_stripe()
+            .await?
+            .zip(stripe_before)
+            .and_then(|(now, before)| now.each_ms_since(before)),
         report: Some(report),
         ..record
     })

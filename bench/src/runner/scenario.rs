@@ -204,6 +204,7 @@ fn plan(
     let overload = (scenario == Scenario::Overload).then(|| Overload::of(series));
     let stage = Stage {
         apart: overload.is_some(),
+        counts: scenario == Scenario::Latency,
         ports: series.ports,
         webs,
         latency_ms,

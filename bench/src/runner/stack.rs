@@ -15,6 +15,7 @@ use xtask::cluster::Cluster;
 use super::Places;
 use super::machine::Side;
 use super::system::{Launch, Ready, Stage, System};
+use super::waited::Waited;
 use super::web::{ask, listens};
 use crate::measure::processes::Group;
 
@@ -36,6 +37,8 @@ pub(super) struct Stack {
     program: PathBuf,
     /// Whether driver and system have cores of their own.
     apart: bool,
+    /// Where the system tells for how long it waited for Stripe.
+    metrics: Option<String>,
 }
 
 struct Started {
@@ -61,6 +64,7 @@ impl Stack {
             command: Vec::new(),
             program,
             apart: stage.apart,
+            metrics: system.metrics(stage),
         };
         stack.start_all(places, system, stage).await?;
         Ok(stack)
@@ -175,6 +179,13 @@ impl Stack {
     /// What the stand-in for Stripe counted since it was asked to forget.
     pub(super) async fn stub_stats(&self) -> Result<serde_json::Value> {
         Ok(serde_json::from_slice(&ask("GET", &format!("{}/stats", self.stub)).await?)?)
+    }
+
+    /// For how long the system waited for Stripe until now, where it counts that.
+    pub(super) async fn waited_for_stripe(&self) -> Result<Option<Waited>> {
+        let Some(metrics) = &self.metrics else { return Ok(None) };
+        let text = String::from_utf8(ask("GET", metrics).await?)?;
+        Waited::read(&text).with_context(|| format!("{metrics} does not tell how long charges took")).map(Some)
     }
 
     /// Lets the stand-in for Stripe forget the warm-up.

@@ -41,6 +41,8 @@ pub(super) struct Stage {
     pub(super) tickets: Option<u32>,
     /// Whether system and driver have cores of their own.
     pub(super) apart: bool,
+    /// Whether the system counts for how long it waits for Stripe.
+    pub(super) counts: bool,
 }
 
 /// A process to start.
@@ -67,6 +69,11 @@ pub(super) enum Ready {
 
 /// Signs cookies and tokens of nobody but made-up shoppers.
 const SESSION_SECRET: &str = "made up for measuring, and for that alone";
+
+/// Where the worker is asked for its metrics.
+fn workers_door(stage: &Stage) -> String {
+    format!("127.0.0.1:{}", stage.ports + 2)
+}
 
 impl System {
     pub(super) fn name(self) -> String {
@@ -99,6 +106,16 @@ impl System {
     /// Where drivers connect to.
     pub(super) fn hosts(self, stage: &Stage) -> Vec<String> {
         (0..stage.webs).map(|web| format!("127.0.0.1:{}", self.port(stage, web))).collect()
+    }
+
+    /// Where it tells for how long it waited for Stripe, if it counts that.
+    pub(super) fn metrics(self, stage: &Stage) -> Option<String> {
+        match self {
+            _ if !stage.counts => None,
+            Self::StampedeEmbedded => Some(format!("http://127.0.0.1:{}/metrics", self.port(stage, 0))),
+            Self::StampedeSqlite | Self::StampedePostgres => Some(format!("http://{}/metrics", workers_door(stage))),
+            Self::CeleryPrefork | Self::CeleryGevent | Self::Bullmq | Self::Null => None,
+        }
     }
 
     fn port(self, stage: &Stage, web: u16) -> u16 {
@@ -172,6 +189,9 @@ impl System {
         let bind = format!("127.0.0.1:{}", self.port(stage, web));
         let mut environment = settings.to_vec();
         environment.push(("BIND".to_owned(), bind.clone()));
+        if name == "worker" && stage.counts {
+            environment.push(("METRICS_BIND".to_owned(), workers_door(stage)));
+        }
         Launch {
             name,
             program: places.programs.join("stampede"),

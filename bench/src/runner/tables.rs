@@ -60,9 +60,11 @@ fn columns(scenario: Scenario) -> Vec<Column> {
             [speed, vec![LOST, ERRORS, again, all, CPU, CPU_EACH, PEAK, end, DRIVER]].concat()
         }
         Scenario::Minute | Scenario::Latency => {
+            let stripe: Column = ("of that Stripe: mean ms", |runs| number(of(runs, |run| run.stripe_took_ms), 1));
+            let stripe = (scenario == Scenario::Latency).then_some(stripe);
             let cores: Column = ("cores in use", |runs| figure(runs, 2, |f| Some(f.cpu_s / f.finishing_s.max(1e-9))));
             let speed = vec![latency, SHOPPERS, SYSTEM, RUNS, rate, COMPLETED, P50, P90, P95, P99, P999, MAX];
-            [speed, vec![LOST, ERRORS, cores, CPU_EACH, PEAK, DRIVER]].concat()
+            [speed, stripe.into_iter().collect(), vec![LOST, ERRORS, cores, CPU_EACH, PEAK, DRIVER]].concat()
         }
         Scenario::Soldout => {
             let sold: Column = ("sold", |runs| figure(runs, 0, |f| Some(f.completed as f64)));

@@ -12,13 +12,13 @@ const WINDOW: Duration = Duration::from_millis(250);
 const LONG_WINDOW: Duration = Duration::from_secs(2);
 /// Of a pace that is slower now than it was at best, one part in so many is believed with each long window: half in 45 s.
 const FORGETS: MilliHertz = 32;
-/// And with each of those who come in turn and find no room: half after 700 of them.
+/// And with each of those who come in turn and have to wait: half after 700 of them.
 const BELIEVES: MilliHertz = 1_024;
 /// After this long without anybody who is sent away there is no crowd any more.
 const A_CROWD_IS_OVER: Duration = Duration::from_secs(1);
 /// A thousandth of a hertz is one in so many nanoseconds.
 const NANOS_IN_MILLIHERTZ: u128 = 1_000_000_000_000;
-/// What a purchase takes, until it was measured: on a small machine.
+/// What a purchase takes at most, until it was measured: on a small machine.
 const FIRST_GUESS: Duration = Duration::from_millis(2);
 
 /// How fast purchases are served: not how long each takes, but how much time goes by from one to the next. It is kept as
@@ -35,6 +35,8 @@ pub(super) struct Pace {
     without_hold: Option<MilliHertz>,
     /// The same, when it went best: to send a crowd away costs as well, and those who come when told come when that is over.
     at_best: Option<MilliHertz>,
+    /// Until that was measured: the first two seconds of a crowd are many turns.
+    first_moments: Option<MilliHertz>,
 }
 
 struct Window {
@@ -76,8 +78,12 @@ impl Pace {
             let smooth = |before: Option<MilliHertz>, now| Some(before.map_or(now, |before| before.midpoint(now)));
             self.any = smooth(self.any, any);
             self.without_hold = smooth(self.without_hold, without_hold);
+            if self.is_crowded(now) {
+                // A bad moment must not tell them minutes.
+                self.first_moments = Some(without_hold.max(at_least()));
+            }
         }
-        if self.crowd.is_none_or(|crowd| crowd + A_CROWD_IS_OVER < now) {
+        if !self.is_crowded(now) {
             self.long_window = None;
         } else if let Some((_, now)) = Window::served(&mut self.long_window, now, comer, LONG_WINDOW) {
             self.at_best = match self.at_best {
@@ -87,11 +93,18 @@ impl Pace {
         }
     }
 
-    /// Somebody is sent away. If they came in turn, turns are given faster than they can be kept.
-    pub(super) fn sent_away(&mut self, now: Duration, in_turn: bool) {
+    fn is_crowded(&self, now: Duration) -> bool {
+        self.crowd.is_some_and(|crowd| crowd + A_CROWD_IS_OVER >= now)
+    }
+
+    /// Somebody is sent away.
+    pub(super) fn sent_away(&mut self, now: Duration) {
         self.crowd = Some(now);
-        if in_turn
-            && let (Some(best), Some(now)) = (self.at_best, self.without_hold)
+    }
+
+    /// Somebody came in turn, and has to wait, or finds no room: turns are given faster than they can be kept.
+    pub(super) fn turn_missed(&mut self) {
+        if let (Some(best), Some(now)) = (self.at_best, self.without_hold)
             && now < best
         {
             self.at_best = Some(best - (best - now) / BELIEVES);
@@ -105,8 +118,13 @@ impl Pace {
 
     /// How much time goes by from one who comes without a hold to the next, when it goes well.
     pub(super) fn each(&self) -> Duration {
-        self.at_best.map_or(FIRST_GUESS, |pace| at_pace(1, pace))
+        self.at_best.or(self.first_moments).map_or(FIRST_GUESS, |pace| at_pace(1, pace))
     }
+}
+
+/// The pace of the first guess.
+fn at_least() -> MilliHertz {
+    divided(NANOS_IN_MILLIHERTZ, FIRST_GUESS.as_nanos())
 }
 
 fn at_pace(so_many: u128, pace: MilliHertz) -> Duration {
@@ -145,7 +163,7 @@ mod tests {
             let until = now + Duration::from_secs(seconds);
             while now < until {
                 now += Duration::from_millis(each_ms);
-                pace.sent_away(now, false);
+                pace.sent_away(now);
                 pace.served(now, Comer::For(Uuid::nil()), true);
             }
         };
@@ -170,7 +188,7 @@ mod tests {
         for _ in 0..20 {
             for _ in 0..500 {
                 now += Duration::from_micros(500);
-                pace.sent_away(now, false);
+                pace.sent_away(now);
                 // What is served at once, since nobody waits at the moment, is served as well.
                 pace.served(now, Comer::For(Uuid::nil()), now.as_millis().is_multiple_of(2));
             }
@@ -190,6 +208,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_turns_of_a_crowd_go_by_its_first_moments_unless_those_are_bad() {
+        let each_after = |each_us: u64| {
+            let mut pace = Pace::default();
+            let mut now = Duration::ZERO;
+            while now < Duration::from_millis(600) {
+                now += Duration::from_micros(each_us);
+                pace.sent_away(now);
+                pace.served(now, Comer::For(Uuid::nil()), true);
+            }
+            pace.each()
+        };
+        let fast = each_after(500);
+        assert!((Duration::from_micros(490)..=Duration::from_micros(510)).contains(&fast), "{fast:?}");
+        assert_eq!(each_after(300_000), FIRST_GUESS, "three a second, as it seems");
+    }
+
+    #[test]
     fn turns_that_cannot_be_kept_are_given_more_slowly_soon() {
         let mut pace = Pace::default();
         let mut now = Duration::ZERO;
@@ -197,9 +232,9 @@ mod tests {
             let until = now + Duration::from_secs(seconds);
             while now < until {
                 now += Duration::from_millis(each_ms);
-                pace.sent_away(now, false);
+                pace.sent_away(now);
                 pace.served(now, Comer::For(Uuid::nil()), true);
-                (0..missed).for_each(|_| pace.sent_away(now, true));
+                (0..missed).for_each(|_| pace.turn_missed());
             }
         };
         serve(&mut pace, 1, 8, 0);
@@ -215,7 +250,7 @@ mod tests {
         let mut pace = Pace::default();
         for step in 0..=1_000 {
             let comer = if step % 2 == 0 { Comer::For(Uuid::nil()) } else { Comer::WithHold };
-            pace.sent_away(Duration::from_millis(step * 5), false);
+            pace.sent_away(Duration::from_millis(step * 5));
             pace.served(Duration::from_millis(step * 5), comer, true);
         }
         let within = |time: Duration, ms: u64| {

@@ -47,9 +47,15 @@ pub(super) fn columns() -> Vec<Column> {
     let recovery: Column = ("calm again after the crowd: accepted, outcome: s", |runs| {
         format!("{}, {}", judged(runs, 0, |j| j.answer_recovery_s), judged(runs, 0, |j| j.result_recovery_s))
     });
+    let unease: Column = ("of the seconds since, not calm: accepted, outcome", |runs| {
+        let part = |what: fn(Judged) -> Option<f64>| {
+            number(of(runs, |run| Some(what(run.overload?.judge(again(run)?))? * 100.0)), 0)
+        };
+        format!("{} %, {} %", part(|j| j.answer_unease), part(|j| j.result_unease))
+    });
     let behind: Column = ("the driver was late by: p50 / p99 / max ms", |runs| three(runs, 1, 1.0, |a| &a.behind));
     let before = vec![SYSTEM, RUNS, asked, rate, most, accepted, calm, answer, result, turned, told, share, times];
-    [before, vec![through, left, LOST, ERRORS, recovery, WEB, WORKER, REDIS, behind]].concat()
+    [before, vec![through, left, LOST, ERRORS, recovery, unease, WEB, WORKER, REDIS, behind]].concat()
 }
 
 const WEB: Column = ("web: RSS MiB before / peak / after", |runs| memory(runs, "web"));
