@@ -53,6 +53,7 @@ pub struct Search {
 /// The secrets that tests handed out.
 #[derive(Debug, Default)]
 pub struct Known {
+    /// Thousands, most of them mail addresses: each line is taken apart once, and not searched for each of them.
     words: HashSet<String>,
     /// Those that are more than one word.
     phrases: Vec<String>,
@@ -65,7 +66,7 @@ impl Known {
         let mut known = Self::default();
         let secrets: HashSet<&str> = text.lines().filter(|secret| secret.len() >= SHORTEST).collect();
         for secret in secrets {
-            if forms::words(secret).eq([secret]) {
+            if forms::words(secret).eq([secret]) || forms::addresses(secret).eq([secret]) {
                 known.words.insert(secret.to_owned());
             } else {
                 known.phrases.push(secret.to_owned());
@@ -75,7 +76,7 @@ impl Known {
     }
 
     fn is_in(&self, line: &str) -> bool {
-        forms::words(line).any(|word| self.words.contains(word))
+        forms::words(line).chain(forms::addresses(line)).any(|word| self.words.contains(word))
             || self.phrases.iter().any(|phrase| line.contains(phrase.as_str()))
     }
 }
@@ -123,11 +124,11 @@ mod tests {
 
     #[test]
     fn what_tests_handed_out_is_found_wherever_it_stands() {
-        let known = "correct horse battery staple\nAbCdEf123456\nshort\n";
+        let known = "correct horse battery staple\nAbCdEf123456\nann+7@host\nshort\n";
         let log = "INFO all is well\nDEBUG name=ann typed=correct horse battery staple\nWARN key=\"AbCdEf123456\"\n\
-            INFO xAbCdEf123456 is another word, and short is one\n";
+            INFO xAbCdEf123456 is another word, and short is one\nINFO a mail to=ann+7@host.\n";
         let handed_out = "a secret that a test handed out";
-        assert_eq!(kinds(known, log), [(2, handed_out), (3, handed_out)]);
+        assert_eq!(kinds(known, log), [(2, handed_out), (3, handed_out), (5, handed_out)]);
         assert_eq!(kinds("", log), []);
     }
 

@@ -46,6 +46,13 @@ pub(super) fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c| !is_of_word(c)).map(|word| word.trim_end_matches('.')).filter(|word| !word.is_empty())
 }
 
+/// The same, where mail addresses are in one piece.
+pub(super) fn addresses(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c| !is_of_word(c) && !matches!(c, '@' | '+'))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| word.contains('@'))
+}
+
 fn of_word(word: &str) -> Option<&'static str> {
     let rest_of = |beginning: &str| word.strip_prefix(beginning).map_or(0, str::len);
     let begins = BEGINNINGS.iter().find(|(beginning, _)| rest_of(beginning) >= 3).map(|(_, kind)| *kind);
