@@ -318,8 +318,9 @@ mod tests {
         let (admission, sent_away) = crowded();
         let each = || admission.book.lock().pace.each();
         let slower = admission.env.monotonic() + Duration::from_secs(3);
-        for step in 0..20 {
+        for step in 0..60 {
             let then = slower + Duration::from_millis(step * 50);
+            admission.book.lock().pace.sent_away(then);
             admission.book.lock().pace.served(then, Comer::For(Uuid::nil()), true);
         }
         let before = each();

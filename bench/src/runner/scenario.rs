@@ -271,6 +271,8 @@ fn arguments(scenario: Scenario, system: System, size: Size) -> Vec<String> {
         (true, Scenario::Soldout) => words.extend(["--set", "sale=rush"]),
         // As the page is: told how much is left.
         (true, Scenario::Idle) => words.extend(["--set", "query=?sale=demo"]),
+        // Of so many some are told to come again, and do.
+        (true, Scenario::Growth) => words.push("--again"),
         _ => {}
     }
     words.into_iter().map(str::to_owned).collect()

@@ -35,6 +35,8 @@ pub(super) struct Pace {
     without_hold: Option<MilliHertz>,
     /// The same, when it went best: to send a crowd away costs as well, and those who come when told come when that is over.
     at_best: Option<MilliHertz>,
+    /// The same, when it was measured last.
+    lately: Option<MilliHertz>,
     /// Until that was measured: the first two seconds of a crowd are many turns.
     first_moments: Option<MilliHertz>,
 }
@@ -86,6 +88,7 @@ impl Pace {
         if !self.is_crowded(now) {
             self.long_window = None;
         } else if let Some((_, now)) = Window::served(&mut self.long_window, now, comer, LONG_WINDOW) {
+            self.lately = Some(now);
             self.at_best = match self.at_best {
                 Some(best) if now < best => Some(best - (best - now) / FORGETS),
                 _ => Some(now),
@@ -104,7 +107,7 @@ impl Pace {
 
     /// Somebody came in turn, and has to wait, or finds no room: turns are given faster than they can be kept.
     pub(super) fn turn_missed(&mut self) {
-        if let (Some(best), Some(now)) = (self.at_best, self.without_hold)
+        if let (Some(best), Some(now)) = (self.at_best, self.lately)
             && now < best
         {
             self.at_best = Some(best - (best - now) / BELIEVES);

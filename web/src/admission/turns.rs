@@ -13,7 +13,7 @@ use super::Comer;
 /// Nobody is told to come sooner than this.
 pub(super) const SOONEST: Duration = Duration::from_secs(1);
 /// Nor later, but for the jitter. Who comes then and is not served is told anew.
-pub(super) const LATEST: Duration = Duration::from_secs(600);
+pub(super) const LATEST: Duration = Duration::from_secs(1_200);
 /// Turns are this much further apart than the pace would allow. A quarter of the time is left for newcomers, for those who
 /// pay, and for what the pace did not know of: a machine that turns fill is calm for nobody until the last has come.
 const KEPT_FREE: (u32, u32) = (4, 3);
@@ -129,7 +129,7 @@ mod tests {
         assert!(told.is_sorted() && told[0] >= SOONEST);
         let within = |from: u64, to: u64| told.iter().filter(|turn| (at(from)..at(to)).contains(*turn)).count();
         assert!((73..=77).contains(&within(10, 11)), "a quarter less than the pace: {}", within(10, 11));
-        for n in 10_000..70_000 {
+        for n in 10_000..100_000 {
             turns.give(now, id(n), EACH);
         }
         assert_eq!(turns.give(now, id(1 << 64), EACH), LATEST);
