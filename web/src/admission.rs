@@ -8,8 +8,8 @@
 //!
 //! Those who are sent away are given a virtual place (`turns`): each is told to come when, at the pace of the last
 //! moments, those who were sent away before will have been served. Who then comes finds room: while places are promised,
-//! newcomers may fill a third of the line only, and those whose turn has come two thirds; the rest is for those who hold
-//! tickets already, which are no more than were let in.
+//! newcomers are let in when next to nobody stands in line, and those whose turn has come fill two thirds of it; the rest
+//! is for those who hold tickets already, which are no more than were let in.
 
 mod pace;
 mod turns;
