@@ -55,6 +55,16 @@ fn a_request_that_arrives_after_its_sender_gave_it_up_charges_once() {
     holds("silence");
 }
 
+#[test]
+fn an_order_that_is_claimed_when_it_is_accepted_survives_a_crash_anywhere() {
+    holds("claimed when accepted, a crash");
+}
+
+#[test]
+fn two_workers_with_one_job_that_was_claimed_before_charge_once() {
+    holds("claimed when accepted, one job twice");
+}
+
 /// The checker finds where a mistake leads to.
 fn finds(rules: Rules, name: &'static str) {
     assert!(rules.wrong.is_some());

@@ -3,7 +3,7 @@
 //!
 //! **What is the product's own.** Every decision: the ledger's ([`shared::ledger::book::Book`], which is what all three
 //! ledgers decide by, with [`shared::order::state::apply`] in it) and the workers' ([`worker::decide`],
-//! [`worker::create_charge::prepare`], [`worker::settle::settlement`]). The model calls these functions with the product's own
+//! [`shared::stripe::request_of`], [`worker::settle::settlement`]). The model calls these functions with the product's own
 //! values and goes on with what they return; it repeats none of their rules.
 //!
 //! **What is abstracted.**

@@ -32,6 +32,8 @@ pub struct Rules {
     pub banks: &'static [Bank],
     /// What goes wrong, and how often at most.
     pub mishaps: Mishaps,
+    /// Orders are claimed when they are accepted, as they are while the line is short.
+    pub claims: bool,
     /// Buyers' time may be over.
     pub deadlines: bool,
     /// The stock's gate may let everybody through.
@@ -94,6 +96,7 @@ impl Rules {
         cards: 1,
         banks: &[Bank::Pays, Bank::Declines],
         mishaps: Mishaps::NONE,
+        claims: false,
         deadlines: true,
         gate_lies: false,
         late: LatePolicy::Fulfil,
@@ -101,7 +104,7 @@ impl Rules {
     };
 
     /// Worlds that are walked through in every run of the tests.
-    pub const SMALL: [Self; 6] = [
+    pub const SMALL: [Self; 8] = [
         Self { name: "two buyers", workers: 1, ..Self::CALM },
         Self {
             name: "two buyers, a crash",
@@ -129,10 +132,24 @@ impl Rules {
             mishaps: Mishaps { silences: 1, ..Mishaps::NONE },
             ..Self::CALM
         },
+        Self {
+            name: "claimed when accepted, a crash",
+            workers: 1,
+            claims: true,
+            mishaps: Mishaps { crashes: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self {
+            name: "claimed when accepted, one job twice",
+            shoppers: 1,
+            claims: true,
+            mishaps: Mishaps { lapses: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
     ];
 
     /// Larger ones, for `cargo xtask model`.
-    pub const LARGE: [Self; 11] = [
+    pub const LARGE: [Self; 13] = [
         Self { name: "two buyers, two workers", ..Self::CALM },
         Self {
             name: "two buyers, two workers, a crash",
@@ -191,5 +208,14 @@ impl Rules {
             mishaps: Mishaps { dead_letters: 1, silences: 1, ..Mishaps::NONE },
             ..Self::CALM
         },
+        Self {
+            name: "claimed, a second card, silence, a crash",
+            shoppers: 1,
+            cards: 2,
+            claims: true,
+            mishaps: Mishaps { crashes: 1, silences: 1, ..Mishaps::NONE },
+            ..Self::CALM
+        },
+        Self { name: "claimed, two buyers, a gate that lies", claims: true, gate_lies: true, ..Self::CALM },
     ];
 }

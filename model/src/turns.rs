@@ -7,8 +7,8 @@ use shared::ledger::{Accept, Accepted, Applied, Change, Claimed, RefundNews, Ref
 use shared::order::state::StockEffect;
 use shared::order::{Order, Outcome, State};
 use shared::sale::PricedItem;
+use shared::stripe::request_of as prepare;
 use shared::stripe::{Answer, idempotency_key};
-use worker::create_charge::prepare;
 use worker::decide::{self, Heard, Payable, Step};
 
 use crate::actions::Action;
@@ -132,6 +132,7 @@ impl World {
             token: format!("pm_{}", again.unwrap_or(0) + 1),
             think_ms: 0,
             accept_by: if too_late { now.minus(Duration::from_secs(1)) } else { now.plus(Duration::from_secs(5)) },
+            claimed_behind: u32::from(rules.claims) * 9,
         };
         match self.write(rules, |book, at| book.accept(at, &accept)) {
             Accepted::New(_) | Accepted::NextAttempt(_) => self.calls[at] = Call::Committed,

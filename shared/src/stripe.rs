@@ -32,6 +32,7 @@ mod fixtures;
 mod http;
 mod intent;
 pub mod lists;
+mod of_attempt;
 #[cfg(feature = "conformance")]
 pub mod readings;
 mod request;
@@ -42,6 +43,7 @@ pub use crate::order::{ClientSecret, StoredRequest};
 pub use client::HttpStripe;
 pub use http::ClientError;
 pub use lists::{ListedEvent, ListedPayment, NotRead, Page};
+pub use of_attempt::request_of;
 pub use request::{
     API_VERSION, ChargeRequest, TOKEN_BYTES_MAX, TokenKind, UnknownToken, idempotency_key, prepare, token_kind,
 };

@@ -217,6 +217,7 @@ fn accept_of(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid, foun
         token: String::new(),
         think_ms: 0,
         accept_by: app.ledger.now().plus(ACCEPT_TIMEOUT),
+        claimed_behind: app.progress.at_hand(),
     };
     match found {
         Found::No(_) => accept,

@@ -25,7 +25,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// How long Stripe takes for a charge, as long as no worker has seen one.
 const GUESS: Duration = Duration::from_millis(600);
 /// Charges that are under way together at Stripe, and are no queue, however long they take.
-const FEW: i64 = 1_000;
+const FEW: u32 = 1_000;
 /// What was accepted should be charged within this time, if Stripe's budget lets it.
 const SOON: Duration = Duration::from_secs(2);
 /// What was measured for a shorter time counts nothing beside a budget.
@@ -110,7 +110,7 @@ impl Samples {
     fn is_behind(&self, now: Duration, pace: Pace) -> bool {
         let waiting = self.last.accepted - self.last.finished;
         let soon = i64::try_from(SOON.as_millis()).unwrap_or(i64::MAX);
-        pace.rate.is_none() && waiting > FEW && self.eta_ms(now, waiting, pace).is_some_and(|eta| eta > soon)
+        pace.rate.is_none() && waiting > i64::from(FEW) && self.eta_ms(now, waiting, pace).is_some_and(|eta| eta > soon)
     }
 
     /// Milliseconds until the order at this place is finished; `None` while that cannot be told, or everything stands
@@ -168,6 +168,15 @@ impl Progress {
         Ok(())
     }
 
+    /// How many may stand in line so that the last of them is charged soon: as many as Stripe's budget lets through by
+    /// then, and those that are under way together.
+    #[must_use]
+    pub fn at_hand(&self) -> u32 {
+        let (rate, _) = self.budget.pace(Endpoint::CreateIntent);
+        let soon = rate.map(|rate| u128::from(rate) * SOON.as_millis() / 1_000_000);
+        soon.and_then(|soon| u32::try_from(soon).ok()).unwrap_or(FEW).min(FEW)
+    }
+
     /// Whether more was accepted than is charged soon, though Stripe's budget would let it be: the workers, or the
     /// machine, are too slow for what comes. What waits for the budget was told so, and is no reason to refuse others.
     #[must_use]
@@ -217,6 +226,9 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use shared::budget::memory::MemorySlots;
+    use shared::budget::{Budget, Limits};
+
     use super::*;
 
     const UNLIMITED: Pace = Pace { rate: None, latency: Duration::ZERO };
@@ -286,6 +298,19 @@ mod tests {
         }
         samples.add(at(10_000), SaleCounters { accepted: 1_010, finished: 10 });
         assert_eq!(samples.eta_ms(at(10_000), 1_000, TWENTY_FIVE), Some(40_600));
+    }
+
+    #[tokio::test]
+    async fn who_is_charged_soon_is_known_by_the_budget() {
+        let at_hand = async |per_second: Option<u32>| {
+            let env = Env::system();
+            let limits = Limits { endpoint: per_second, total: None };
+            let budget =
+                Arc::new(Budget::new(env.clone(), Arc::new(MemorySlots::new(env.clone())), limits, "web".into()));
+            Progress::new(env, budget).at_hand()
+        };
+        assert_eq!((at_hand(Some(25)).await, at_hand(Some(2)).await), (50, 4), "two seconds");
+        assert_eq!((at_hand(None).await, at_hand(Some(10_000)).await), (1_000, 1_000));
     }
 
     #[test]

@@ -12,8 +12,7 @@ use shared::ledger::Claimed;
 use shared::order::{Attempt, Order, Outcome};
 use shared::queue::Finish;
 use shared::queue::worker::JobInfo;
-use shared::sale::Sale;
-use shared::stripe::{Answer, ChargeRequest, StoredRequest, idempotency_key, prepare as encode, session};
+use shared::stripe::{Answer, StoredRequest, idempotency_key, request_of};
 
 use crate::decide::{Step, called_off, found, is_seen_after, step};
 use crate::process_response::process_response;
@@ -52,7 +51,7 @@ pub async fn charge_and_settle(ctx: Context, job: CreateCharge, info: JobInfo) -
 /// What Stripe said about an attempt; or the end of the job, if there is nothing to settle.
 async fn respond(ctx: &Context, job: &CreateCharge, info: JobInfo) -> Result<ProcessResponse, Finish> {
     let CreateCharge::V1 { order: id, attempt: number } = *job;
-    match ctx.ledger.claim(id, number, prepare).await {
+    match ctx.ledger.claim(id, number, request_of).await {
         Err(error) => Err(later(ctx, info, error.to_string())),
         Ok(Claimed::Unknown) => Err(Finish::Dead { reason: "the ledger has no such order".into() }),
         Ok(Claimed::No(order)) => see_after(ctx, info, &order, number).await,
@@ -71,26 +70,6 @@ async fn respond(ctx: &Context, job: &CreateCharge, info: JobInfo) -> Result<Pro
 /// Whoever ended an order may have died before telling.
 async fn show(ctx: &Context, info: JobInfo, order: &Order) -> Finish {
     settle::show(ctx, order).await.map_or_else(|error| later(ctx, info, error), |()| Finish::done())
-}
-
-/// The exact request of an attempt; runs inside the claiming transaction.
-pub fn prepare(order: &Order, attempt: &Attempt, sale: Option<&Sale>) -> Result<StoredRequest, String> {
-    if let Some(origin) = attempt.return_to() {
-        let now = attempt.first_sent_at.unwrap_or(order.updated_at);
-        return Ok(session::prepare(order, attempt.number, origin, sale, now));
-    }
-    encode(&ChargeRequest {
-        order: order.id,
-        attempt: attempt.number,
-        token: &attempt.token,
-        amount: order.amount,
-        currency: order.currency.as_str(),
-        email: &order.email,
-        description: &format!("Order {}", order.id),
-        payment_intent: order.payment_intent.as_deref(),
-        return_url: None,
-    })
-    .map_err(|error| error.to_string())
 }
 
 async fn charge(ctx: &Context, info: JobInfo, order: &Order, attempt: &Attempt) -> Result<Outcome, Finish> {

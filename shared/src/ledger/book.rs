@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use self::claim::taken_before;
 use super::records::{AuditEntry, Image, ImagePin, ImageTier, OutboxEntry, Refund, SaleCounters};
 use super::{Control, Controlled, LATELY, Word, counts_against_capacity};
 use crate::env::{Env, Timestamp};

@@ -67,6 +67,7 @@ pub fn stories() -> Vec<Story> {
         orders::the_ledgers_own_guard_refuses_what_the_stock_should_not_have_held,
         orders::the_limit_holds_per_customer_and_per_mail_address,
         orders::a_redelivered_claim_sends_the_same_bytes,
+        orders::an_order_that_nobody_waits_before_is_claimed_when_it_is_accepted,
         orders::an_order_whose_request_cannot_be_made_goes_to_a_person,
         orders::a_declined_card_allows_another_until_no_attempt_is_left,
         orders::stock_is_released_only_when_stripe_has_said_that_it_cannot_be_paid,
@@ -201,6 +202,7 @@ impl World {
             token: "tok_visa".into(),
             think_ms: 60_000,
             accept_by: Timestamp(i64::MAX),
+            claimed_behind: 0,
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Accept {
     pub think_ms: i64,
     /// By the ledger's clock: too late after this, since the pin may have been freed.
     pub accept_by: Timestamp,
+    /// If the line is no longer than this, itself included, a worker has it in a moment, and it is claimed in the
+    /// transaction that accepts it. What waits for longer is claimed by its worker: until then it can be called off.
+    pub claimed_behind: u32,
 }
 
 /// What became of an [`Accept`].

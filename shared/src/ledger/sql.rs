@@ -42,11 +42,14 @@ mod rows;
 mod sqlite;
 mod statements;
 mod store;
+mod taken;
 mod turns;
 mod writer;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -63,6 +66,7 @@ use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
 use self::moving::Moving;
 use self::readers::{Readers, Turn};
+use self::taken::{Source, Taken};
 use self::turns::Turns;
 use super::book::Terms;
 use super::{
@@ -78,11 +82,12 @@ use crate::sale::Sale;
 pub struct SqlLedger {
     env: Env,
     clock: Clock,
-    readers: Readers,
+    readers: Arc<Readers>,
+    taken: Taken,
     /// The way to the writer; taken out by [`Self::close`].
     writer: Mutex<Option<mpsc::Sender<Member>>>,
-    /// Told when the writer has ended, to be waited for by [`Self::close`].
-    writing: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Told when the writer has ended, and who reads what was claimed, to be waited for by [`Self::close`].
+    working: Mutex<Vec<oneshot::Receiver<()>>>,
     #[cfg(test)]
     faults: tests::Faults,
 }
@@ -116,13 +121,18 @@ impl SqlLedger {
             #[cfg(test)]
             faults: faults.clone(),
         };
-        let writing = on_a_thread(writer::run(desk, asked))?;
+        let writing = on_a_thread("ledger-writer", writer::run(desk, asked))?;
+        let readers = Arc::new(Readers::new(opened.readers, env.clone()));
+        let source = opened.looker.map_or_else(|| Source::Pool(readers.clone()), Source::Sqlite);
+        let (taken, looking) = Taken::new(source);
+        let looking = on_a_thread("ledger-reader", looking)?;
         Ok(Self {
-            readers: Readers::new(opened.readers, env.clone()),
+            readers,
+            taken,
             env,
             clock,
             writer: Mutex::new(Some(writer)),
-            writing: Mutex::new(Some(writing)),
+            working: Mutex::new(vec![writing, looking]),
             #[cfg(test)]
             faults,
         })
@@ -139,11 +149,12 @@ impl SqlLedger {
     /// Takes no more writes, waits for those that were asked for, and closes the connections.
     pub async fn close(&self) {
         self.writer.lock().take();
-        let writing = self.writing.lock().take();
-        if let Some(writing) = writing
-            && let Err(error) = writing.await
-        {
-            tracing::error!(%error, "the ledger's writer broke off");
+        self.taken.close();
+        let working = std::mem::take(&mut *self.working.lock());
+        for ended in working {
+            if let Err(error) = ended.await {
+                tracing::error!(%error, "a thread of the ledger broke off");
+            }
         }
         if let Err(error) = self.readers.close().await {
             tracing::warn!(%error, "a connection to the ledger was not closed in order");
@@ -183,15 +194,18 @@ impl SqlLedger {
 ///
 /// On a thread of its own: a group is a few dozen statements, one after the other, and each answer of the database would
 /// have to wait among all that the crowd has made ready to run, with everybody else waiting for the group.
-fn on_a_thread(writer: impl Future<Output = ()> + Send + 'static) -> Result<oneshot::Receiver<()>, LedgerError> {
+fn on_a_thread(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<oneshot::Receiver<()>, LedgerError> {
     let runtime = tokio::runtime::Handle::current();
     let (ended, writing) = oneshot::channel();
     let run = move || {
-        runtime.block_on(writer);
+        runtime.block_on(work);
         // Most often nobody asks.
         let _ = ended.send(());
     };
-    let thread = std::thread::Builder::new().name("ledger-writer".into()).spawn(run);
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
     thread.map_err(|error| LedgerError(format!("its writer has no thread: {error}")))?;
     Ok(writing)
 }
@@ -220,6 +234,9 @@ impl Ledger for SqlLedger {
     }
 
     async fn claim(&self, order: Uuid, attempt: u32, prepare: Prepare) -> Result<Claimed, LedgerError> {
+        if let Some(claimed) = self.taken.look(order, attempt, prepare).await {
+            return Ok(claimed);
+        }
         let (ask, reply) = Ask::new(Claim { order, attempt, prepare });
         self.ask(Member::Claim(ask), reply).await
     }

@@ -53,7 +53,7 @@ fn an_order_whose_dead_charge_is_discarded_before_it_was_raised_is_queued_again_
     let order = w.buy("tok_visa");
     let key = dies(&w, CreateCharge::QUEUE);
     assert_eq!(now(helm(&w).discard_job(CreateCharge::QUEUE, &key, &orders())).unwrap(), JobDone::Yes);
-    assert_eq!((w.state(&order), w.unfinished()), (State::Accepted, 0));
+    assert_eq!((w.owed(&order), w.unfinished()), (true, 0));
     w.live(Duration::from_secs(120));
     is_paid_once(&w, &order);
 }

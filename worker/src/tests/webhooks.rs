@@ -243,7 +243,7 @@ fn an_order_that_the_event_names_wrongly_is_not_paid_by_it() {
     w.pass_secs(1);
     let event = w.deliver(Webhook::QUEUE).unwrap();
     assert!(is_done(&now(w.handler(&event))));
-    assert_eq!((w.state(&other), w.state(&paid)), (State::Accepted, State::Charging));
+    assert_eq!((w.owed(&other), w.state(&paid)), (true, State::Charging));
 }
 
 #[test]

@@ -154,6 +154,11 @@ impl World {
         self.order(purchase).state
     }
 
+    /// Whether a charge is owed, and has been neither settled nor given up.
+    pub(super) fn owed(&self, purchase: &Purchase) -> bool {
+        self.state(purchase).is_in_queue()
+    }
+
     /// Takes the next job of a queue, if one can be delivered.
     pub(super) fn deliver(&self, queue: &'static str) -> Option<Delivery> {
         let fetched = self.queue.store().fetch(queue, "worker", 1).now_or_never()?;
@@ -409,6 +414,8 @@ pub(super) async fn pay(ctx: Context, purchase: Purchase) -> Option<Accepted> {
         token: purchase.token,
         think_ms: pinned.as_ref().map_or(0, |hold| hold.think_ms),
         accept_by,
+        // Some find a line of this length, and others do not.
+        claimed_behind: u32::from(order.as_bytes()[15] % 4),
     };
     let accepted = ctx.ledger.accept(accept).await.ok()?;
     match &accepted {

@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::{Book, Line, Moment, buyers};
 use crate::guards::Guard;
-use crate::ledger::{Accept, Accepted};
+use crate::ledger::{Accept, Accepted, Claimed};
 use crate::order::state::{self, Event, Facts, Verdict};
 use crate::order::{Attempt, AttemptState, MOST_ATTEMPTS, Order, State, email_key, hosted};
 use crate::sale::PricedItem;
+use crate::stripe::request_of;
 
 impl Book {
     /// Accepts a purchase, or the next attempt of a declined one.
@@ -95,7 +96,7 @@ impl Book {
         let order = self.put(at, order, None);
         self.put_attempt(owed(order.id, 1, &accept.token));
         self.audit(at, &order, Line::new("accepted", "buyer").attempt(1));
-        Accepted::New(order)
+        Accepted::New(self.claimed_at_once(at, accept, order))
     }
 
     fn accept_again(&mut self, at: Moment<'_>, accept: &Accept, order: Order) -> Accepted {
@@ -138,7 +139,21 @@ impl Book {
         let order = self.put(at, order, Some(from));
         self.put_attempt(owed(order.id, order.attempt, &accept.token));
         self.audit(at, &order, Line::new("next_attempt", "buyer").attempt(order.attempt));
-        Accepted::NextAttempt(order)
+        Accepted::NextAttempt(self.claimed_at_once(at, accept, order))
+    }
+
+    /// The order, claimed for the worker that takes its job, if the line is short. A page at Stripe's is made by a worker,
+    /// and its time runs from then.
+    fn claimed_at_once(&mut self, at: Moment<'_>, accept: &Accept, order: Order) -> Order {
+        let counters = self.sales.get(&order.sale).map(|page| page.counters);
+        let line = counters.map_or(i64::MAX, |counters| counters.accepted - counters.finished);
+        if line > i64::from(accept.claimed_behind) || hosted::origin(&accept.token).is_some() {
+            return order;
+        }
+        match self.claim_by(at, order.id, order.attempt, request_of, "buyer") {
+            Claimed::Yes { order, .. } | Claimed::No(order) | Claimed::Unpreparable(order) => *order,
+            Claimed::Unknown => order,
+        }
     }
 }
 

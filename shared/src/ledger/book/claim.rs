@@ -12,21 +12,17 @@ use crate::stripe::StoredRequest;
 impl Book {
     /// A worker takes an attempt.
     pub fn claim(&mut self, at: Moment<'_>, id: Uuid, number: u32, prepare: Prepare) -> Claimed {
+        self.claim_by(at, id, number, prepare, "worker")
+    }
+
+    /// An attempt is taken, in the name of whoever asked for that.
+    pub(super) fn claim_by(&mut self, at: Moment<'_>, id: Uuid, number: u32, prepare: Prepare, by: &str) -> Claimed {
         let Some(order) = self.orders.get(&id).cloned() else { return Claimed::Unknown };
-        let facts = Facts {
-            state: order.state,
-            closing: order.closing,
-            current_attempt: Guard::ClaimByAttempt.holds(order.attempt == number),
-            paid_by_another: false,
-        };
-        match (state::apply(facts, Event::Claimed), self.attempts.get(&(id, number)).cloned()) {
-            // Taken before, by a worker that did not come back: the same bytes go out again.
-            (Verdict::Stays, Some(mut attempt)) if attempt.state == AttemptState::Sent && attempt.request.is_some() => {
-                if !Guard::StoredBytes.is_on() {
-                    attempt.request = prepare(&order, &attempt, None).ok();
-                }
-                Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: false }
-            }
+        let attempt = self.attempts.get(&(id, number));
+        if let Some(taken) = taken_before(&order, attempt, number, prepare) {
+            return taken;
+        }
+        match (state::apply(facts(&order, number), Event::Claimed), attempt.cloned()) {
             // What was sent before a person looked is sent again as it was: its key goes with those bytes, and Stripe
             // forgets the key by the first sending.
             (Verdict::Moves(to, _), Some(mut attempt)) => match self.prepared(at, &order, &mut attempt, prepare) {
@@ -35,7 +31,7 @@ impl Book {
                     attempt.request = Some(request);
                     self.put_attempt(attempt.clone());
                     let order = self.moved(at, order, to);
-                    self.audit(at, &order, Line::new("charging", "worker").attempt(number));
+                    self.audit(at, &order, Line::new("charging", by).attempt(number));
                     Claimed::Yes { order: Box::new(order), attempt: Box::new(attempt), first: true }
                 }
                 Err(reason) => {
@@ -46,7 +42,7 @@ impl Book {
                     let mut order = order;
                     order.review = Some(reason.clone());
                     let order = self.moved(at, order, State::Review);
-                    self.audit(at, &order, Line::new("review", "worker").attempt(number).note(reason));
+                    self.audit(at, &order, Line::new("review", by).attempt(number).note(reason));
                     Claimed::Unpreparable(Box::new(order))
                 }
             },
@@ -72,4 +68,26 @@ impl Book {
         order.state = to;
         self.put(at, order, Some(from))
     }
+}
+
+fn facts(order: &Order, number: u32) -> Facts {
+    Facts {
+        state: order.state,
+        closing: order.closing,
+        current_attempt: Guard::ClaimByAttempt.holds(order.attempt == number),
+        paid_by_another: false,
+    }
+}
+
+/// An attempt that was taken before, when it was accepted or by a worker that did not come back: the same bytes go out.
+pub fn taken_before(order: &Order, attempt: Option<&Attempt>, number: u32, prepare: Prepare) -> Option<Claimed> {
+    let is_sent = |attempt: &&Attempt| attempt.state == AttemptState::Sent && attempt.request.is_some();
+    let mut attempt = attempt.filter(is_sent)?.clone();
+    if state::apply(facts(order, number), Event::Claimed) != Verdict::Stays {
+        return None;
+    }
+    if !Guard::StoredBytes.is_on() {
+        attempt.request = prepare(order, &attempt, None).ok();
+    }
+    Some(Claimed::Yes { order: Box::new(order.clone()), attempt: Box::new(attempt), first: false })
 }

@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::{World, declined, succeeded, units};
 use crate::env::Timestamp;
-use crate::ledger::{Accept, Accepted, Applied, Change, Claimed, Left, Word};
-use crate::order::{AttemptState, ClientSecret, MOST_ATTEMPTS, Outcome, State};
+use crate::ledger::{Accept, Accepted, Applied, AuditEntry, Change, Claimed, Left, Word};
+use crate::order::{AttemptState, ClientSecret, MOST_ATTEMPTS, Outcome, State, hosted};
 use crate::sale::PricedItem;
 
 pub(super) async fn a_purchase_is_accepted_claimed_and_paid(w: World) {
@@ -105,6 +105,45 @@ pub(super) async fn a_redelivered_claim_sends_the_same_bytes(w: World) {
     assert!(matches!(w.claim(order, 2).await, Claimed::No(_)));
     w.observe(order, 1, succeeded("pi_1", 2_500)).await;
     assert!(matches!(w.claim(order, 1).await, Claimed::No(_)));
+}
+
+pub(super) async fn an_order_that_nobody_waits_before_is_claimed_when_it_is_accepted(w: World) {
+    let w = w.selling(3, None).await;
+    let at_once = |purchase: Accept| Accept { claimed_behind: 1, ..purchase };
+    let first = at_once(w.purchase(1));
+    let order = w.new_order(&first).await;
+    assert_eq!((order.state, order.version), (State::Charging, 2));
+    assert_eq!(w.accept(&first).await, Accepted::Replay(order.clone()));
+    assert!(matches!(w.apply(order.id, Change::CalledOff).await, Applied::Refused(_)), "it may be under way");
+    let Claimed::Yes { order: known, attempt, first: false } = w.claim(order.id, 1).await else {
+        panic!("not claimed")
+    };
+    assert_eq!(*known, order);
+    assert_eq!(Some(*attempt.clone()), w.ledger.attempt(order.id, 1).await.unwrap());
+    let request = attempt.request.expect("a request is stored");
+    assert!(request.body.contains("tok_visa") && attempt.first_sent_at == Some(order.accepted_at), "{request:?}");
+    let whats = |trail: Vec<AuditEntry>| trail.into_iter().map(|line| (line.what, line.by)).collect::<Vec<_>>();
+    let told = whats(w.ledger.audit(order.id).await.unwrap());
+    assert_eq!(told, [("accepted".into(), "buyer".into()), ("charging".into(), "buyer".into())]);
+
+    let second = at_once(w.purchase(1));
+    let behind = w.new_order(&second).await;
+    assert_eq!(behind.state, State::Accepted, "one is in line before it");
+    assert!(matches!(w.claim(behind.id, 1).await, Claimed::Yes { first: true, .. }));
+    w.observe(order.id, 1, declined()).await;
+    w.observe(behind.id, 1, declined()).await;
+    let Accepted::NextAttempt(again) = w.accept(&Accept { token: "tok_other".into(), ..first }).await else {
+        panic!("no next attempt")
+    };
+    assert_eq!((again.state, again.attempt), (State::Charging, 2));
+    let Claimed::Yes { attempt, first: false, .. } = w.claim(order.id, 2).await else { panic!("not claimed") };
+    assert!(attempt.request.is_some_and(|request| request.path.ends_with("/pi_1/confirm")));
+    assert!(matches!(w.claim(order.id, 1).await, Claimed::No(_)), "an attempt that is over");
+    w.observe(order.id, 2, succeeded("pi_1", 2_500)).await;
+    assert!(matches!(w.claim(order.id, 2).await, Claimed::No(_)), "it is paid");
+
+    let page = Accept { token: hosted::wish("https://shop.example"), ..at_once(w.purchase(1)) };
+    assert_eq!(w.new_order(&page).await.state, State::Accepted, "a page's time runs from when a worker makes it");
 }
 
 pub(super) async fn an_order_whose_request_cannot_be_made_goes_to_a_person(w: World) {

@@ -56,6 +56,12 @@ impl Database {
     }
 }
 
+/// Begins a transaction of SQLite's that only reads.
+pub(super) fn reading(db: &Sqlite) -> Result<Transaction<'_>, DbErr> {
+    db.run("BEGIN")?;
+    Ok(Transaction::Sqlite(Begun { db, ended: false }))
+}
+
 #[cfg(test)]
 impl Database {
     /// Runs a statement in SQLite, past everything that guards it.

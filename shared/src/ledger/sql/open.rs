@@ -57,6 +57,8 @@ pub(super) struct Opened {
     pub(super) writer: Database,
     /// Connections that read.
     pub(super) readers: DatabaseConnection,
+    /// A connection of SQLite's that reads on its caller's thread.
+    pub(super) looker: Option<Sqlite>,
     /// A connection that moves SQLite's log.
     pub(super) mover: Option<DatabaseConnection>,
     /// The file, if it is SQLite's.
@@ -78,11 +80,13 @@ pub(super) async fn open(url: &str) -> Result<Opened, LedgerError> {
         if pending(&readers).await.map_err(|e| said(&e))? > 0 {
             return Err(LedgerError(format!("{place} is not up to date: run `stampede migrate` first")));
         }
-        return Ok(Opened { writer: Database::Postgres(first), readers, mover: None, file: None });
+        return Ok(Opened { writer: Database::Postgres(first), readers, looker: None, mover: None, file: None });
     };
     migrate_with(&first).await.map_err(|e| said(&e))?;
     let writer = Database::Sqlite(Sqlite::open(&file).map_err(|e| said(&e))?);
-    Ok(Opened { writer, readers, mover: Some(first), file: Some(file) })
+    let looker = Sqlite::open(&file).map_err(|e| said(&e))?;
+    looker.run("PRAGMA query_only = on").map_err(|e| said(&e))?;
+    Ok(Opened { writer, readers, looker: Some(looker), mover: Some(first), file: Some(file) })
 }
 
 /// Brings the schema up to date.

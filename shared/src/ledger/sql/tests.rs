@@ -97,6 +97,7 @@ fn purchase(env: &Env) -> Accept {
         token: "tok_visa".into(),
         think_ms: 60_000,
         accept_by: Timestamp(i64::MAX),
+        claimed_behind: 0,
     }
 }
 
@@ -221,7 +222,7 @@ async fn everything_survives_closing_and_opening_again() {
 }
 
 #[tokio::test]
-async fn closing_waits_for_what_was_asked_for_and_dropping_ends_the_writer() {
+async fn closing_waits_for_what_was_asked_for_and_dropping_ends_the_threads() {
     let (files, env) = (Files::new(), Env::system());
     let url = files.next();
     let ledger = connect(&url, &env).await;
@@ -230,9 +231,34 @@ async fn closing_waits_for_what_was_asked_for_and_dropping_ends_the_writer() {
     let (answers, ()) = futures::future::join(accepts, ledger.close()).await;
     assert!(answers.iter().all(|answer| matches!(answer, Ok(Accepted::New(_)))));
     let dropped = connect(&url, &env).await;
-    let writing = dropped.writing.lock().take().unwrap();
+    let working = std::mem::take(&mut *dropped.working.lock());
     drop(dropped);
-    writing.await.unwrap();
+    for ended in working {
+        ended.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_claimed_when_it_was_accepted_is_sent_while_others_write() {
+    let (files, env) = (Files::new(), Env::system());
+    let url = files.next();
+    let ledger = connect(&url, &env).await;
+    selling(&ledger, 20).await;
+    let orders: Vec<Uuid> = (0..9).map(|_| env.uuid_v7()).collect();
+    for order in &orders {
+        ledger.accept(Accept { order: *order, hold: *order, claimed_behind: 9, ..purchase(&env) }).await.unwrap();
+    }
+    let other = open::open(&url).await.unwrap().writer;
+    let writing = other.begin().await.unwrap();
+    let claims = join_all(orders.iter().map(|order| ledger.claim(*order, 1, request)));
+    for (order, claimed) in orders.iter().zip(claims.await) {
+        let Ok(Claimed::Yes { order: known, attempt, first: false }) = claimed else { panic!("{claimed:?}") };
+        assert_eq!((known.id, attempt.order), (*order, *order));
+    }
+    writing.rollback().await.unwrap();
+    assert!(matches!(ledger.claim(env.uuid_v7(), 1, request).await.unwrap(), Claimed::Unknown));
+    ledger.close().await;
+    assert!(ledger.claim(orders[0], 1, request).await.is_err(), "it is closed");
 }
 
 #[tokio::test]
