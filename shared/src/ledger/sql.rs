@@ -49,8 +49,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use sea_orm::{
@@ -66,7 +64,7 @@ use self::group::Desk;
 use self::member::{Ask, Claim, Mark, Member, NewEpoch, Reply, Steering};
 use self::moving::Moving;
 use self::readers::{Readers, Turn};
-use self::taken::{Source, Taken};
+use self::taken::Taken;
 use self::turns::Turns;
 use super::book::Terms;
 use super::{
@@ -82,7 +80,7 @@ use crate::sale::Sale;
 pub struct SqlLedger {
     env: Env,
     clock: Clock,
-    readers: Arc<Readers>,
+    readers: Readers,
     taken: Taken,
     /// The way to the writer; taken out by [`Self::close`].
     writer: Mutex<Option<mpsc::Sender<Member>>>,
@@ -122,12 +120,10 @@ impl SqlLedger {
             faults: faults.clone(),
         };
         let writing = on_a_thread("ledger-writer", writer::run(desk, asked))?;
-        let readers = Arc::new(Readers::new(opened.readers, env.clone()));
-        let source = opened.looker.map_or_else(|| Source::Pool(readers.clone()), Source::Sqlite);
-        let (taken, looking) = Taken::new(source);
+        let (taken, looking) = Taken::new(opened.looker);
         let looking = on_a_thread("ledger-reader", looking)?;
         Ok(Self {
-            readers,
+            readers: Readers::new(opened.readers, env.clone()),
             taken,
             env,
             clock,

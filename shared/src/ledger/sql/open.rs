@@ -57,8 +57,8 @@ pub(super) struct Opened {
     pub(super) writer: Database,
     /// Connections that read.
     pub(super) readers: DatabaseConnection,
-    /// A connection of SQLite's that reads on its caller's thread.
-    pub(super) looker: Option<Sqlite>,
+    /// A connection that reads rows by their keys, for one who asks all the time.
+    pub(super) looker: Database,
     /// A connection that moves SQLite's log.
     pub(super) mover: Option<DatabaseConnection>,
     /// The file, if it is SQLite's.
@@ -75,18 +75,22 @@ pub(super) async fn open(url: &str) -> Result<Opened, LedgerError> {
     let kind = kind(url)?;
     let place = place(&kind);
     let said = |e: &dyn std::fmt::Display| LedgerError(format!("cannot open {place}: {e}"));
-    let Pools { first, readers, file } = pools(kind).await.map_err(|e| said(&e))?;
-    let Some(file) = file else {
-        if pending(&readers).await.map_err(|e| said(&e))? > 0 {
-            return Err(LedgerError(format!("{place} is not up to date: run `stampede migrate` first")));
+    let Pools { first, readers, rest } = pools(kind).await.map_err(|e| said(&e))?;
+    let file = match rest {
+        Rest::File(file) => file,
+        Rest::Looker(looker) => {
+            if pending(&readers).await.map_err(|e| said(&e))? > 0 {
+                return Err(LedgerError(format!("{place} is not up to date: run `stampede migrate` first")));
+            }
+            let (writer, looker) = (Database::Postgres(first), Database::Postgres(looker));
+            return Ok(Opened { writer, readers, looker, mover: None, file: None });
         }
-        return Ok(Opened { writer: Database::Postgres(first), readers, looker: None, mover: None, file: None });
     };
     migrate_with(&first).await.map_err(|e| said(&e))?;
     let writer = Database::Sqlite(Sqlite::open(&file).map_err(|e| said(&e))?);
     let looker = Sqlite::open(&file).map_err(|e| said(&e))?;
     looker.run("PRAGMA query_only = on").map_err(|e| said(&e))?;
-    Ok(Opened { writer, readers, looker: Some(looker), mover: Some(first), file: Some(file) })
+    Ok(Opened { writer, readers, looker: Database::Sqlite(looker), mover: Some(first), file: Some(file) })
 }
 
 /// Brings the schema up to date.
@@ -142,8 +146,15 @@ struct Pools {
     /// One connection, which migrates first.
     first: DatabaseConnection,
     readers: DatabaseConnection,
-    /// The file, if it is SQLite's.
-    file: Option<PathBuf>,
+    rest: Rest,
+}
+
+/// What else there is, by the kind of the database.
+enum Rest {
+    /// SQLite's file.
+    File(PathBuf),
+    /// A connection to PostgreSQL, made when it is first used: one that finds every row by a key.
+    Looker(DatabaseConnection),
 }
 
 async fn pools(kind: Kind) -> Result<Pools, sqlx::Error> {
@@ -166,7 +177,7 @@ async fn pools(kind: Kind) -> Result<Pools, sqlx::Error> {
             Ok(Pools {
                 first: SqlxSqliteConnector::from_sqlx_sqlite_pool(first),
                 readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
-                file: Some(file),
+                rest: Rest::File(file),
             })
         }
         Kind::Postgres(options) => {
@@ -180,11 +191,12 @@ async fn pools(kind: Kind) -> Result<Pools, sqlx::Error> {
             first.await.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
             let pool = |most| PgPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE);
             let first = pool(1).connect_with(options.clone().options(PG_BY_KEY)).await?;
+            let looker = pool(1).connect_lazy_with(options.clone().options(PG_BY_KEY));
             let readers = pool(READERS).connect_with(options).await?;
             Ok(Pools {
                 first: SqlxPostgresConnector::from_sqlx_postgres_pool(first),
                 readers: SqlxPostgresConnector::from_sqlx_postgres_pool(readers),
-                file: None,
+                rest: Rest::Looker(SqlxPostgresConnector::from_sqlx_postgres_pool(looker)),
             })
         }
     }

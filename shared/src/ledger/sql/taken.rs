@@ -4,18 +4,15 @@
 //! all who ask at the same time together. What it does not find claimed goes the writer's way.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sea_orm::EntityTrait as _;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::database::{Reads, reading};
+use super::database::{Database, Reads, reading};
 use super::entities::attempts;
 use super::failure::Failure;
-use super::readers::Readers;
-use super::sqlite::Sqlite;
 use super::{read, rows};
 use crate::ledger::book::taken_before;
 use crate::ledger::{Claimed, LedgerError, Prepare};
@@ -24,14 +21,6 @@ use crate::order::{Attempt, Order};
 /// Questions of one reading at most, and those that may wait; who finds no place asks the writer.
 const MOST_TOGETHER: usize = 256;
 const MOST_WAITING: usize = 4_096;
-
-/// Where readings come from.
-pub(super) enum Source {
-    /// A connection of its own.
-    Sqlite(Sqlite),
-    /// Those that others read by, too.
-    Pool(Arc<Readers>),
-}
 
 struct Question {
     order: Uuid,
@@ -45,9 +34,9 @@ pub(super) struct Taken(Mutex<Option<mpsc::Sender<Question>>>);
 
 impl Taken {
     /// The way there, and what is to run at its end for as long as anybody may ask.
-    pub(super) fn new(source: Source) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn new(db: Database) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (asking, asked) = mpsc::channel(MOST_WAITING);
-        (Self(Mutex::new(Some(asking))), answer(source, asked))
+        (Self(Mutex::new(Some(asking))), answer(db, asked))
     }
 
     /// The attempt, if it was claimed before.
@@ -63,7 +52,7 @@ impl Taken {
     }
 }
 
-async fn answer(source: Source, mut asked: mpsc::Receiver<Question>) {
+async fn answer(db: Database, mut asked: mpsc::Receiver<Question>) {
     while let Some(first) = asked.recv().await {
         let mut together = vec![first];
         while together.len() < MOST_TOGETHER
@@ -72,7 +61,7 @@ async fn answer(source: Source, mut asked: mpsc::Receiver<Question>) {
             together.push(question);
         }
         let ids: Vec<Uuid> = together.iter().map(|question| question.order).collect();
-        let found = source.read(&ids).await;
+        let found = read(&db, &ids).await;
         let (orders, attempts) = found.unwrap_or_else(|error| {
             tracing::warn!(%error, "claimed attempts could not be read; the ledger's writer is asked");
             Found::default()
@@ -89,12 +78,10 @@ async fn answer(source: Source, mut asked: mpsc::Receiver<Question>) {
 /// Orders, and all of their attempts.
 type Found = (HashMap<Uuid, Order>, HashMap<(Uuid, u32), Attempt>);
 
-impl Source {
-    async fn read(&self, ids: &[Uuid]) -> Result<Found, LedgerError> {
-        match self {
-            Self::Sqlite(db) => Ok(found(&reading(db).map_err(Failure::from)?, ids).await?),
-            Self::Pool(readers) => Ok(found(&*readers.turn().await?, ids).await?),
-        }
+async fn read(db: &Database, ids: &[Uuid]) -> Result<Found, LedgerError> {
+    match db {
+        Database::Sqlite(db) => Ok(found(&reading(db).map_err(Failure::from)?, ids).await?),
+        Database::Postgres(db) => Ok(found(db, ids).await?),
     }
 }
 
