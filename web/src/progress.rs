@@ -169,12 +169,18 @@ impl Progress {
     }
 
     /// How many may stand in line so that the last of them is charged soon: as many as Stripe's budget lets through by
-    /// then, and those that are under way together.
+    /// then; without one those that are under way together, or as many as are charged in that time now.
     #[must_use]
-    pub fn at_hand(&self) -> u32 {
-        let (rate, _) = self.budget.pace(Endpoint::CreateIntent);
-        let soon = rate.map(|rate| u128::from(rate) * SOON.as_millis() / 1_000_000);
-        soon.and_then(|soon| u32::try_from(soon).ok()).unwrap_or(FEW).min(FEW)
+    pub fn at_hand(&self, sale: &str) -> u32 {
+        let pace = self.pace();
+        let watched = self.sales.get(sale).map(|entry| entry.value().clone());
+        let measured = watched.and_then(|watched| watched.samples.lock().rate(pace));
+        let soon = |rate: MilliHertz| u128::from(rate) * SOON.as_millis() / 1_000_000;
+        let soon = |rate| u32::try_from(soon(rate)).unwrap_or(u32::MAX);
+        match pace.rate {
+            Some(allowed) => soon(allowed).min(FEW),
+            None => measured.and_then(|rate| MilliHertz::try_from(rate).ok()).map_or(FEW, soon).max(FEW),
+        }
     }
 
     /// Whether more was accepted than is charged soon, though Stripe's budget would let it be: the workers, or the
@@ -300,17 +306,28 @@ mod tests {
         assert_eq!(samples.eta_ms(at(10_000), 1_000, TWENTY_FIVE), Some(40_600));
     }
 
-    #[tokio::test]
-    async fn who_is_charged_soon_is_known_by_the_budget() {
-        let at_hand = async |per_second: Option<u32>| {
+    #[test]
+    fn who_is_charged_soon_is_known_by_the_budget_and_without_one_by_what_is_charged_now() {
+        let progress = |per_second: Option<u32>| {
             let env = Env::system();
             let limits = Limits { endpoint: per_second, total: None };
-            let budget =
-                Arc::new(Budget::new(env.clone(), Arc::new(MemorySlots::new(env.clone())), limits, "web".into()));
-            Progress::new(env, budget).at_hand()
+            let budget = Budget::new(env.clone(), Arc::new(MemorySlots::new(env.clone())), limits, "web".into());
+            Progress::new(env, Arc::new(budget))
         };
-        assert_eq!((at_hand(Some(25)).await, at_hand(Some(2)).await), (50, 4), "two seconds");
-        assert_eq!((at_hand(None).await, at_hand(Some(10_000)).await), (1_000, 1_000));
+        let of_nobody = |per_second| progress(per_second).at_hand("demo");
+        assert_eq!([Some(25), Some(2), Some(10_000), None].map(of_nobody), [50, 4, 1_000, 1_000], "two seconds");
+        let of_a_crowd = |per_second, charged: i64| {
+            let progress = progress(per_second);
+            let watched = Watched::default();
+            for second in 0..=5_u64 {
+                let finished = charged * i64::try_from(second).unwrap();
+                watched.samples.lock().add(at(second * 1_000), SaleCounters { accepted: finished + 9_000, finished });
+            }
+            progress.sales.insert("demo".into(), Arc::new(watched));
+            progress.at_hand("demo")
+        };
+        assert_eq!([4_000, 100, 0].map(|charged| of_a_crowd(None, charged)), [8_000, 1_000, 1_000]);
+        assert_eq!(of_a_crowd(Some(25), 20), 50);
     }
 
     #[test]
