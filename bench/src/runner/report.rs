@@ -59,7 +59,7 @@ pub(super) fn write_report(places: &Places, disturbed: f64) -> Result<()> {
             let _ = writeln!(text, "\n![{}](images/{})", plot.title, plot.file);
         }
         if let Some(record) = cells.of.values().flatten().last() {
-            let (profile, command) = (&record.profile, &record.command);
+            let (profile, command) = (&record.profile, at_root(&record.command, &places.root));
             let _ = writeln!(text, "\nProfile `{profile}`. One driver's command line:\n\n```\n{command}\n```");
             newest = Some(record.clone());
         }
@@ -76,6 +76,11 @@ pub(super) fn write_report(places: &Places, disturbed: f64) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("{PAGE} cannot be written"))
 }
 
+/// A command as one would type it at the workspace's root, wherever that was.
+fn at_root(command: &str, root: &Path) -> String {
+    command.replace(&format!("{}/", root.display()), "")
+}
+
 fn machine(record: &Record) -> String {
     let machine = &record.machine;
     let rows = [
@@ -84,7 +89,6 @@ fn machine(record: &Record) -> String {
         ("kernel", format!("Linux {}", machine.kernel)),
         ("Redis", machine.redis.clone()),
         ("PostgreSQL", machine.postgres.clone()),
-        ("profile", record.profile.clone()),
     ];
     rows.iter()
         .fold("| | |\n| --- | --- |\n".to_owned(), |text, (name, value)| text + &format!("| {name} | {value} |\n"))
@@ -101,6 +105,13 @@ fn between_marks(page: &str, name: &str, text: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_names_no_folder_of_the_machine_that_it_ran_on() {
+        let command = "cd '/home/me/shop/target/data' && '/home/me/shop/target/dist/stampede' sale list";
+        let told = at_root(command, Path::new("/home/me/shop"));
+        assert_eq!(told, "cd 'target/data' && 'target/dist/stampede' sale list");
+    }
 
     #[test]
     fn only_what_stands_between_its_marks_is_replaced() {
