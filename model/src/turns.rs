@@ -132,7 +132,7 @@ impl World {
             token: format!("pm_{}", again.unwrap_or(0) + 1),
             think_ms: 0,
             accept_by: if too_late { now.minus(Duration::from_secs(1)) } else { now.plus(Duration::from_secs(5)) },
-            claimed_behind: u32::from(rules.claims) * 9,
+            short_line: u32::from(rules.claims) * 9,
         };
         match self.write(rules, |book, at| book.accept(at, &accept)) {
             Accepted::New(_) | Accepted::NextAttempt(_) => self.calls[at] = Call::Committed,

@@ -98,7 +98,7 @@ fn purchase(env: &Env, sale: &str, currency: Currency) -> Accept {
         token: "tok_visa".into(),
         think_ms: 60_000,
         accept_by: Timestamp(i64::MAX),
-        claimed_behind: 0,
+        short_line: 0,
     }
 }
 

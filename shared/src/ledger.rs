@@ -114,7 +114,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Accepts a purchase, or the next attempt of a declined one; safe to repeat.
     async fn accept(&self, accept: Accept) -> Result<Accepted, LedgerError>;
-    /// A worker takes an attempt: `accepted → charging` by compare-and-set, and the exact request is stored.
+    /// A worker takes an attempt: `accepted → charging` by compare-and-set, and the exact request is stored, unless both
+    /// happened when it was accepted.
     async fn claim(&self, order: Uuid, attempt: u32, prepare: Prepare) -> Result<Claimed, LedgerError>;
     /// Applies a change to an order; repeats change nothing.
     async fn apply(&self, order: Uuid, change: Change) -> Result<Applied, LedgerError>;

@@ -217,7 +217,7 @@ fn accept_of(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid, foun
         token: String::new(),
         think_ms: 0,
         accept_by: app.ledger.now().plus(ACCEPT_TIMEOUT),
-        claimed_behind: 0,
+        short_line: 0,
     };
     match found {
         Found::No(_) => accept,
@@ -227,7 +227,7 @@ fn accept_of(app: &App, body: &Purchase, claim: &Claim<'_>, customer: Uuid, foun
             items: hold.items.clone(),
             currency: hold.currency,
             think_ms: hold.think_ms,
-            claimed_behind: app.progress.at_hand(&hold.sale),
+            short_line: app.progress.short_line(&hold.sale),
             ..accept
         },
     }

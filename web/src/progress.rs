@@ -171,7 +171,7 @@ impl Progress {
     /// How many may stand in line so that the last of them is charged soon: as many as Stripe's budget lets through by
     /// then; without one those that are under way together, or as many as are charged in that time now.
     #[must_use]
-    pub fn at_hand(&self, sale: &str) -> u32 {
+    pub fn short_line(&self, sale: &str) -> u32 {
         let pace = self.pace();
         let watched = self.sales.get(sale).map(|entry| entry.value().clone());
         let measured = watched.and_then(|watched| watched.samples.lock().rate(pace));
@@ -314,7 +314,7 @@ mod tests {
             let budget = Budget::new(env.clone(), Arc::new(MemorySlots::new(env.clone())), limits, "web".into());
             Progress::new(env, Arc::new(budget))
         };
-        let of_nobody = |per_second| progress(per_second).at_hand("demo");
+        let of_nobody = |per_second| progress(per_second).short_line("demo");
         assert_eq!([Some(25), Some(2), Some(10_000), None].map(of_nobody), [50, 4, 1_000, 1_000], "two seconds");
         let of_a_crowd = |per_second, charged: i64| {
             let progress = progress(per_second);
@@ -324,7 +324,7 @@ mod tests {
                 watched.samples.lock().add(at(second * 1_000), SaleCounters { accepted: finished + 9_000, finished });
             }
             progress.sales.insert("demo".into(), Arc::new(watched));
-            progress.at_hand("demo")
+            progress.short_line("demo")
         };
         assert_eq!([4_000, 100, 0].map(|charged| of_a_crowd(None, charged)), [8_000, 1_000, 1_000]);
         assert_eq!(of_a_crowd(Some(25), 20), 50);

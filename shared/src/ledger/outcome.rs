@@ -37,9 +37,9 @@ pub struct Accept {
     pub think_ms: i64,
     /// By the ledger's clock: too late after this, since the pin may have been freed.
     pub accept_by: Timestamp,
-    /// If the line is no longer than this, itself included, a worker has it in a moment, and it is claimed in the
-    /// transaction that accepts it. What waits for longer is claimed by its worker: until then it can be called off.
-    pub claimed_behind: u32,
+    /// How long a line is short, itself included: then a worker has it in a moment, and it is claimed in the transaction
+    /// that accepts it. In a longer one it is claimed by its worker, and can be called off until then.
+    pub short_line: u32,
 }
 
 /// What became of an [`Accept`].
@@ -84,13 +84,14 @@ pub enum Accepted {
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// The attempt is ours to send, its request stored; also after a worker died with it.
+    /// The attempt is ours to send, its request stored; also when it was claimed as it was accepted, and after a worker died
+    /// with it.
     Yes {
         /// The order, now charging.
         order: Box<Order>,
         /// The attempt, with its request.
         attempt: Box<Attempt>,
-        /// This call moved the state; `false` on redelivery.
+        /// This call moved the state; `false` when it was claimed before.
         first: bool,
     },
     /// There is nothing to charge: settled, closed, or another attempt is current.

@@ -186,24 +186,24 @@ impl SqlLedger {
     }
 }
 
-/// Runs the writer, which ends when the ledger is dropped or closed.
+/// Runs the writer, or who reads what was claimed; both end when the ledger is dropped or closed.
 ///
-/// On a thread of its own: a group is a few dozen statements, one after the other, and each answer of the database would
+/// On a thread of its own each: a group is a few dozen statements, one after the other, and each answer of the database would
 /// have to wait among all that the crowd has made ready to run, with everybody else waiting for the group.
 fn on_a_thread(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> Result<oneshot::Receiver<()>, LedgerError> {
     let runtime = tokio::runtime::Handle::current();
-    let (ended, writing) = oneshot::channel();
+    let (ended, working) = oneshot::channel();
     let run = move || {
         runtime.block_on(work);
         // Most often nobody asks.
         let _ = ended.send(());
     };
     let thread = std::thread::Builder::new().name(name.into()).spawn(run);
-    thread.map_err(|error| LedgerError(format!("its writer has no thread: {error}")))?;
-    Ok(writing)
+    thread.map_err(|error| LedgerError(format!("there is no thread for it: {error}")))?;
+    Ok(working)
 }
 
 #[async_trait]

@@ -23,7 +23,7 @@ use crate::guards::Guard;
 pub enum State {
     /// Waits for a worker.
     Accepted,
-    /// A worker has it, or Stripe is thinking.
+    /// A worker has it, or will in a moment, since nobody waits before it; or Stripe is thinking.
     Charging,
     /// The buyer must authenticate.
     RequiresAction,

@@ -73,7 +73,7 @@ pub(crate) fn paid_order(env: &Env, ledger: &MemoryLedger, customer: Uuid) -> Or
         token: "tok_visa".into(),
         think_ms: 0,
         accept_by: env.now(),
-        claimed_behind: 0,
+        short_line: 0,
     };
     let Accepted::New(order) = now(ledger.accept(accept)).unwrap() else { panic!("not accepted") };
     let request = |_: &Order, _: &_, _: Option<&Sale>| {

@@ -415,7 +415,7 @@ pub(super) async fn pay(ctx: Context, purchase: Purchase) -> Option<Accepted> {
         think_ms: pinned.as_ref().map_or(0, |hold| hold.think_ms),
         accept_by,
         // Some find a line of this length, and others do not.
-        claimed_behind: u32::from(order.as_bytes()[15] % 4),
+        short_line: u32::from(order.as_bytes()[15] % 4),
     };
     let accepted = ctx.ledger.accept(accept).await.ok()?;
     match &accepted {

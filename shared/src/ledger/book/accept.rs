@@ -147,7 +147,7 @@ impl Book {
     fn claimed_at_once(&mut self, at: Moment<'_>, accept: &Accept, order: Order) -> Order {
         let counters = self.sales.get(&order.sale).map(|page| page.counters);
         let line = counters.map_or(i64::MAX, |counters| counters.accepted - counters.finished);
-        if line > i64::from(accept.claimed_behind) || hosted::origin(&accept.token).is_some() {
+        if line > i64::from(accept.short_line) || hosted::origin(&accept.token).is_some() {
             return order;
         }
         match self.claim_by(at, order.id, order.attempt, request_of, "buyer") {

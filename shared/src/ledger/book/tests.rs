@@ -44,7 +44,7 @@ impl World {
             token: "tok_visa".into(),
             think_ms: 60_000,
             accept_by: Timestamp(i64::MAX),
-            claimed_behind: 0,
+            short_line: 0,
         }
     }
 

@@ -231,8 +231,8 @@ async fn steer(ledger: &dyn Ledger, which: u8, how: u8) -> String {
 
 /// The purchase as it is sent this time: most often as it should be.
 fn variant(purchase: &Accept, epoch: u64, how: u8) -> Accept {
-    let (token, claimed_behind) = (format!("tok_{}", how % 3), u32::from(how / 16 % 3));
-    let mut purchase = Accept { epoch: Some(epoch), token, claimed_behind, ..purchase.clone() };
+    let (token, short_line) = (format!("tok_{}", how % 3), u32::from(how / 16 % 3));
+    let mut purchase = Accept { epoch: Some(epoch), token, short_line, ..purchase.clone() };
     match how % 16 {
         13 => purchase.epoch = Some(epoch.wrapping_sub(1)),
         14 => (purchase.epoch, purchase.items, purchase.sale) = (None, Vec::new(), String::new()),

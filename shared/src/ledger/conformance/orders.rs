@@ -109,7 +109,7 @@ pub(super) async fn a_redelivered_claim_sends_the_same_bytes(w: World) {
 
 pub(super) async fn an_order_that_nobody_waits_before_is_claimed_when_it_is_accepted(w: World) {
     let w = w.selling(3, None).await;
-    let at_once = |purchase: Accept| Accept { claimed_behind: 1, ..purchase };
+    let at_once = |purchase: Accept| Accept { short_line: 1, ..purchase };
     let first = at_once(w.purchase(1));
     let order = w.new_order(&first).await;
     assert_eq!((order.state, order.version), (State::Charging, 2));

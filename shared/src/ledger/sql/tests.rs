@@ -97,7 +97,7 @@ fn purchase(env: &Env) -> Accept {
         token: "tok_visa".into(),
         think_ms: 60_000,
         accept_by: Timestamp(i64::MAX),
-        claimed_behind: 0,
+        short_line: 0,
     }
 }
 
@@ -246,7 +246,7 @@ async fn what_was_claimed_when_it_was_accepted_is_sent_while_others_write() {
     selling(&ledger, 20).await;
     let orders: Vec<Uuid> = (0..9).map(|_| env.uuid_v7()).collect();
     for order in &orders {
-        ledger.accept(Accept { order: *order, hold: *order, claimed_behind: 9, ..purchase(&env) }).await.unwrap();
+        ledger.accept(Accept { order: *order, hold: *order, short_line: 9, ..purchase(&env) }).await.unwrap();
     }
     let other = open::open(&url).await.unwrap().writer;
     let writing = other.begin().await.unwrap();

@@ -156,11 +156,11 @@ async fn sqlite_keeps_its_locks_on_the_index_whatever_is_written_and_read() {
     }
     let index = std::fs::metadata(files.folder.path().join("0.db-shm")).unwrap().ino();
     let (process, file) = (std::process::id().to_string(), format!(":{index}"));
-    let locks = std::fs::read_to_string("/proc/locks").unwrap();
     let is_ours = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         words.contains(&"POSIX") && words.contains(&&*process) && words.iter().any(|word| word.ends_with(&file))
     };
-    // As long as the database is open there is one, at its byte 128.
-    assert!(locks.lines().any(is_ours), "{locks}");
+    // As long as the database is open there is one, at its byte 128. The list is told in pieces, from which a line is
+    // missing now and then while others lock and unlock; a lock that was let go stays away.
+    until(|| std::fs::read_to_string("/proc/locks").unwrap().lines().any(is_ours)).await;
 }
