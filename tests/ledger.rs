@@ -41,6 +41,8 @@ async fn two_processes_may_share_one_postgresql_database() {
         let database = fresh_database().await;
         eprintln!("story: {name}");
         story([world(&database).await, world(&database).await]).await;
+        // Each takes a second until PostgreSQL has noticed, and a transaction.
+        assert_eq!(database.deadlocks().await, 0, "{name}");
     }))
     .await;
 }

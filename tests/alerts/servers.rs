@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use uuid::Uuid;
 
-use super::stage::{LIMITED, PANICKING, SHOP, Stage, wait};
+use super::stage::{LIMITED, PANICKING, SHOP, Stage};
 
 /// Sockets that are told something at a time; what they are told, how often, and how long it is. A room keeps 64 frames
 /// for a socket, and the system some bytes.
@@ -35,10 +35,11 @@ pub(super) async fn stories_of_one_web_process(stage: &Stage) {
 }
 
 async fn a_handler_panics(stage: &Stage) {
+    stage.quiet(["StampedePanics"]).await;
     let client = stage.fleet.customer(PANICKING).await;
     let (_, (status, answer)) = client.buy("night", 1, "pm_card_visa").await;
     assert_eq!((status, &answer["code"]), (500, &"internal".into()), "{answer}");
-    stage.fires("StampedePanics", wait).await;
+    stage.fire(["StampedePanics"]).await;
 }
 
 async fn more_want_to_buy_than_can_be_served(stage: &Stage) {
@@ -93,8 +94,9 @@ async fn sockets_never_read(stage: &Stage) {
 }
 
 async fn a_process_is_nearly_full(stage: &Stage) {
+    stage.quiet(["StampedeSocketsNearLimit"]).await;
     stage.set_sockets(15_301);
-    stage.fires("StampedeSocketsNearLimit", wait).await;
+    stage.fire(["StampedeSocketsNearLimit"]).await;
 }
 
 pub(super) async fn stories_of_redis(stage: &mut Stage) {
@@ -112,16 +114,15 @@ pub(super) async fn stories_of_redis(stage: &mut Stage) {
         })
         .await;
     let client = stage.customer().await;
+    stage.quiet(["StampedeUnavailable", "StampedeBudgetLost", "StampedeSweepFailing", "StampedeSweepStale"]).await;
     stage.fleet.redis.kill().await;
     let refused = async || {
         let asked = join_all((0..5).map(|_| client.hold("night", 1))).await;
         assert!(asked.iter().all(|(_, (status, _))| *status == 503), "{asked:?}");
     };
     futures::join!(
-        stage.fires("StampedeUnavailable", refused),
-        stage.fires("StampedeBudgetLost", wait),
-        stage.fires("StampedeSweepFailing", wait),
-        stage.fires("StampedeSweepStale", wait),
+        stage.until_fires("StampedeUnavailable", refused),
+        stage.fire(["StampedeBudgetLost", "StampedeSweepFailing", "StampedeSweepStale"]),
     );
     stage.fleet.redis.start_again().await;
     sells_again(stage).await;
@@ -162,7 +163,8 @@ async fn a_lock_is_held(stage: &Stage, foreign: &DatabaseConnection) {
         });
         assert!(bought.iter().all(|(_, (status, _))| *status == 202), "{bought:?}");
     };
-    futures::join!(stage.fires("StampedeLedgerSlow", lock_and_buy), stage.fires("StampedeAcceptsSlow", wait));
+    stage.quiet(["StampedeLedgerSlow", "StampedeAcceptsSlow"]).await;
+    futures::join!(stage.until_fires("StampedeLedgerSlow", lock_and_buy), stage.fire(["StampedeAcceptsSlow"]));
 }
 
 async fn updates_write_nothing(stage: &Stage, foreign: &DatabaseConnection) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use http_body_util::Full;
 use hyper::Request;
 use tests::harness::client::{Client, exchange};
@@ -104,11 +105,24 @@ impl Stage {
         self.fired.lock().expect("nobody panicked").clone()
     }
 
-    /// Asserts that an alert has not fired yet; then does the same again and again until it does.
+    /// Asserts that alerts, whose fault comes next, have not fired yet.
+    pub(super) async fn quiet<const N: usize>(&self, alerts: [&str; N]) {
+        let fired = self.prometheus.fired().await;
+        if let Some(alert) = alerts.into_iter().find(|alert| fired.contains(*alert)) {
+            let when = self.prometheus.query(&format!(r#"ALERTS{{alertname="{alert}"}}[1h]"#)).await;
+            panic!("{alert} has fired before its fault was caused: {when:?}");
+        }
+    }
+
+    /// Asserts that an alert has not fired yet; then causes its fault again and again until it does.
     pub(super) async fn fires(&self, alert: &str, again: impl AsyncFn()) {
-        let before = self.prometheus.fired().await;
-        assert!(!before.contains(alert), "{alert} has fired before its fault was caused");
+        self.quiet([alert]).await;
         self.until_fires(alert, again).await;
+    }
+
+    /// Waits until alerts fire whose fault was caused.
+    pub(super) async fn fire<const N: usize>(&self, alerts: [&str; N]) {
+        join_all(alerts.map(|alert| self.until_fires(alert, async || ()))).await;
     }
 
     /// Does the same again and again until an alert fires.
@@ -132,9 +146,6 @@ impl Drop for Stage {
         self.stand_in.abort();
     }
 }
-
-/// Nothing is done: the fault is there.
-pub(super) async fn wait() {}
 
 /// Has Stripe send its events to this shop; the secret that signs them.
 async fn endpoint(fleet: &Fleet, shop: &str) -> String {

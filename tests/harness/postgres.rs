@@ -3,7 +3,9 @@
 //! `cargo xtask test` starts one cluster and hands its address over in [`CLUSTER`]. A test takes a database of its own
 //! in it, so that tests which run at the same time never see each other's rows.
 
-use sea_orm::{ConnectionTrait, Database as Connection, DatabaseConnection};
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database as Connection, DatabaseConnection, DbBackend, Statement};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use uuid::Uuid;
 
@@ -23,6 +25,22 @@ impl Database {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// How often two of its transactions have waited for each other, as PostgreSQL counts when whoever used it has gone.
+    pub async fn deadlocks(&self) -> i64 {
+        let cluster = Connection::connect(format!("{}/postgres", self.cluster)).await.expect("the cluster");
+        let number = async |sql: &str| {
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [self.name.as_str().into()]);
+            let row = cluster.query_one_raw(statement).await.expect("an answer").expect("a row");
+            row.try_get_by_index::<i64>(0).expect("a number")
+        };
+        while number("SELECT count(*) FROM pg_stat_activity WHERE datname = $1").await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let deadlocks = number("SELECT deadlocks FROM pg_stat_database WHERE datname = $1").await;
+        cluster.close().await.expect("it is closed");
+        deadlocks
     }
 }
 

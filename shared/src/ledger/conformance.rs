@@ -133,6 +133,7 @@ pub fn pair_stories() -> Vec<PairStory> {
         pairs::sales_that_are_made_through_both_at_once_all_come_to_be,
         pairs::orders_of_several_sales_do_not_wait_for_each_other_forever,
         pairs::one_event_that_comes_to_both_is_new_once,
+        pairs::events_that_come_to_both_in_either_order_do_not_wait_for_each_other,
         pairs::refunds_through_both_never_give_back_more_than_was_paid,
         pairs::one_request_through_both_is_one_refund_even_for_two_orders,
         elsewhere::one_refund_that_both_see_is_one_row,

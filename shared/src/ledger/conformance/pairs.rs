@@ -131,6 +131,29 @@ pub(super) async fn one_event_that_comes_to_both_is_new_once(w: [World; 2]) {
     assert_eq!(w[0].ledger.unhandled_events(100).await.unwrap().len(), 50);
 }
 
+/// As Stripe's list is read by both sides of it while Stripe sends the same events.
+pub(super) async fn events_that_come_to_both_in_either_order_do_not_wait_for_each_other(w: [World; 2]) {
+    let event = |n: usize| InboxEvent {
+        id: format!("evt_{n:03}"),
+        received_at: crate::env::Timestamp(n.try_into().unwrap()),
+        body: "{}".into(),
+    };
+    for round in 0..20 {
+        let there: Vec<InboxEvent> = (0..40).map(|n| event(round * 40 + n)).collect();
+        let back: Vec<InboxEvent> = there.iter().rev().cloned().collect();
+        let handled = async |w: &World, events: &[InboxEvent]| {
+            join_all(events.iter().map(|event| w.ledger.event_handled(&event.id))).await
+        };
+        let one_by_one = join_all(back.iter().map(|event| w[0].ledger.store_events(vec![event.clone()])));
+        let (one_by_one, all) = join(one_by_one, w[1].ledger.store_events(there.clone())).await;
+        let new = one_by_one.into_iter().flat_map(Result::unwrap).chain(all.unwrap());
+        assert_eq!(new.filter(|is_new| *is_new).count(), 40);
+        let (there, back) = join(handled(&w[0], &there), handled(&w[1], &back)).await;
+        assert!(there.into_iter().chain(back).all(|handled| handled.is_ok()));
+    }
+    assert_eq!(w[0].ledger.unhandled_events(1_000).await.unwrap(), []);
+}
+
 pub(super) async fn refunds_through_both_never_give_back_more_than_was_paid(w: [World; 2]) {
     w[0].clone().selling(100, None).await;
     let order = w[0].paid_order(&w[0].purchase(4)).await;

@@ -1,10 +1,10 @@
 //! One transaction for many members: load, decide in order of arrival, store, commit. What is left to do when that
 //! fails is decided in [`super::writer`].
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QuerySelect, QueryTrait};
 
 use super::clock::Clock;
 use super::database::{Database, Reads as _, Transaction};
@@ -105,12 +105,11 @@ impl Desk {
         if is_something(&changes) {
             store::store(tx, &book, changes, now).await?;
         }
-        let mut known = HashSet::new();
-        for member in members {
+        receipt = receipt.or(store_events(tx, members).await?);
+        for member in in_the_order_of_rows(members) {
             let written = match member {
                 Member::Accept(_) | Member::Claim(_) | Member::Apply(_) => None,
-                Member::Refund(_) | Member::News(_) | Member::Seen(_) => None,
-                Member::Events(ask) => store_events(tx, ask, &mut known).await?,
+                Member::Refund(_) | Member::News(_) | Member::Seen(_) | Member::Events(_) => None,
                 Member::Mark(ask) => mark(tx, ask).await?,
                 Member::Create(ask) => self.create(tx, ask, now).await?,
                 Member::Control(ask) => control(tx, ask, &book).await?,
@@ -189,24 +188,37 @@ async fn was_committed(tx: &Transaction<'_>, receipt: &Receipt) -> Result<bool, 
     Ok(!found.is_empty())
 }
 
-async fn store_events(
-    tx: &Transaction<'_>,
-    ask: &mut Ask<Vec<InboxEvent>, Vec<bool>>,
-    known: &mut HashSet<String>,
-) -> Result<Option<Receipt>, Failure> {
-    let ids: Vec<&str> = ask.question.iter().map(|event| event.id.as_str()).collect();
-    for ids in ids.chunks(512) {
-        let select = inbox::Entity::find().select_only().column(inbox::Column::Id);
-        let of_these = select.filter(inbox::Column::Id.is_in(statements::padded(ids.to_vec())));
-        known.extend(tx.rows::<(String,)>(of_these.build(tx.backend())).await?.into_iter().map(|(id,)| id));
+/// Processes that write the same rows wait for each other: in one order of all, so that none waits for one that waits
+/// for it. What is asked about the same row stays in order of arrival.
+fn in_the_order_of_rows(members: &mut [Member]) -> Vec<&mut Member> {
+    let mut members: Vec<&mut Member> = members.iter_mut().collect();
+    members.sort_by_cached_key(|member| match member {
+        Member::Mark(ask) => Some(ask.question.row()),
+        _ => None,
+    });
+    members
+}
+
+/// The events of all members at once, in the order of their identifiers, as everybody stores them.
+async fn store_events(tx: &Transaction<'_>, members: &mut [Member]) -> Result<Option<Receipt>, Failure> {
+    let asks = members.iter_mut().filter_map(|member| match member {
+        Member::Events(ask) => Some(ask),
+        _ => None,
+    });
+    let mut asks: Vec<_> = asks.collect();
+    // Of one that comes twice the first is kept.
+    let mut events: BTreeMap<&str, &InboxEvent> = BTreeMap::new();
+    for event in asks.iter().flat_map(|ask| &ask.question) {
+        events.entry(&event.id).or_insert(event);
     }
-    let is_new = |event: &InboxEvent| Guard::InboxOnce.holds(known.insert(event.id.clone()));
-    let is_new: Vec<bool> = ask.question.iter().map(is_new).collect();
-    let new = ask.question.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
-    let new: Vec<inbox::Model> = new.map(|(event, _)| rows::event_row(event)).collect();
-    exactly(new.len(), statements::insert(tx, &new, Existing::Keeps).await?, "inbox_new")?;
-    ask.decide(is_new);
-    Ok(new.first().map(|event| Receipt::Event(event.id.clone())))
+    let rows: Vec<_> = events.into_values().map(rows::event_row).collect();
+    let mut new = statements::insert_new(tx, &rows, inbox::Column::Id).await?;
+    let receipt = new.iter().next().map(|id| Receipt::Event(id.clone()));
+    for ask in &mut asks {
+        let is_new = ask.question.iter().map(|event| Guard::InboxOnce.holds(new.remove(&event.id))).collect();
+        ask.decide(is_new);
+    }
+    Ok(receipt)
 }
 
 async fn mark(tx: &Transaction<'_>, ask: &mut Ask<Mark, u64>) -> Result<Option<Receipt>, Failure> {

@@ -72,6 +72,20 @@ pub(super) enum Mark {
     Ping,
 }
 
+impl Mark {
+    /// What it writes: the table, and the row's key.
+    pub(super) fn row(&self) -> (&'static str, String) {
+        match self {
+            Self::EventHandled { id, .. } => ("inbox", id.clone()),
+            Self::OutboxDone(id) => ("outbox", id.to_string()),
+            Self::Bookmark { name, .. } => ("bookmarks", name.clone()),
+            Self::Unmatched(Unmatched { payment_intent: id, .. }) | Self::Matched(id) => ("unmatched", id.clone()),
+            Self::Prune { .. } => ("inbox", String::new()),
+            Self::Ping => ("sales", String::new()),
+        }
+    }
+}
+
 /// An operator who steers a sale.
 pub(super) struct Steering {
     pub(super) sale: String,

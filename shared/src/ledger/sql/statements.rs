@@ -5,6 +5,7 @@
 //! once, in chunks of few sizes (a power of two, or half as much again), so that a connection sees few different texts and
 //! keeps them all prepared. SQLite is called for one row after another, by one prepared statement.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value};
@@ -53,6 +54,31 @@ where
         written += execute(tx, sql, chunk.iter().flat_map(values_of).collect()).await?;
     }
     Ok(written)
+}
+
+/// Inserts rows, leaves those that are there already as they are, and answers the keys of the others.
+pub(super) async fn insert_new<M>(
+    tx: &Transaction<'_>,
+    rows: &[M],
+    key: <M::Entity as EntityTrait>::Column,
+) -> Result<BTreeSet<String>, Failure>
+where
+    M: ModelTrait,
+    <M::Entity as EntityTrait>::Column: Copy,
+{
+    let columns: Vec<<M::Entity as EntityTrait>::Column> = <M::Entity as EntityTrait>::Column::iter().collect();
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let (table, row) = (M::Entity::default(), format!("({})", places(columns.len())));
+    let mut new = BTreeSet::new();
+    for chunk in chunks(rows, columns.len()) {
+        let (names, all) = (names.join(", "), vec![&*row; chunk.len()].join(", "));
+        let into = format!("INSERT INTO {} ({names}) VALUES {all}", table.as_str());
+        let sql = format!("{into} ON CONFLICT DO NOTHING RETURNING {}", key.as_str());
+        let values = chunk.iter().flat_map(|row| columns.iter().map(|column| row.get(*column))).collect();
+        let keys = tx.rows::<(String,)>(statement(tx.backend(), &sql, values)).await?;
+        new.extend(keys.into_iter().map(|(key,)| key));
+    }
+    Ok(new)
 }
 
 /// Which columns of a table an [`update`] compares, and which it sets.
