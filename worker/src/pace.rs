@@ -7,8 +7,8 @@ use shared::queue::width::Width;
 use tokio::sync::watch;
 
 /// Charges under way where neither anybody nor any limit says how many: then the ledger is what limits, and it writes large
-/// groups at less cost.
-const UNLIMITED: usize = 500;
+/// groups at less cost. As many as three web processes let in at once: one worker keeps up with them.
+const UNLIMITED: usize = 1_500;
 
 /// The pace of one worker; clones are the same.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_operator_counts_more_than_the_settings_and_they_more_than_the_budget() {
-        assert_eq!(pace(None, None), (500, 626));
+        assert_eq!(pace(None, None), (1_500, 1_876));
         assert_eq!(pace(None, Some(52)), (10_000, 52), "all that are in hand stand in line");
         assert_eq!(pace(Some(4), None), (4, 6));
         assert_eq!(pace(Some(4), Some(52)), (4, 6));

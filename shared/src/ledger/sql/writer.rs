@@ -25,8 +25,9 @@ use super::member::Member;
 use super::turns::Turn;
 use crate::ledger::LedgerError;
 
-/// Members of one group at most.
-const MOST_MEMBERS: usize = 256;
+/// Members of one group at most: as many as one process has under way in a crowd, since at a file that several share each
+/// has one group per round, and whoever could not write all of it would fall behind the others.
+const MOST_MEMBERS: usize = 1_024;
 /// Members that may wait in front of the writer; more wait with their callers.
 pub(super) const MOST_WAITING: usize = 4_096;
 /// Tries at a transaction that was in somebody's way, or lost its connection.
