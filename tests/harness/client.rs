@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -318,11 +319,13 @@ impl Room {
         }
     }
 
-    /// Reads until the socket is closed; every message, and the code it was closed with (`None` without a word).
+    /// Reads until the socket is closed; every message, and the code it was closed with (`None` without a word). The
+    /// time is for all of it: a socket that goes on telling and never ends is found, too.
     pub async fn rest(&mut self) -> (Vec<Value>, Option<u16>) {
         let mut messages = Vec::new();
+        let end = Instant::now() + MESSAGE_WITHIN;
         loop {
-            let next = tokio::time::timeout(MESSAGE_WITHIN, self.socket.next()).await;
+            let next = tokio::time::timeout_at(end, self.socket.next()).await;
             match next.unwrap_or_else(|_| panic!("the socket was not closed within {MESSAGE_WITHIN:?}: {messages:?}")) {
                 Some(Ok(Message::Text(text))) => messages.push(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Close(frame))) => return (messages, frame.map(|frame| frame.code.into())),

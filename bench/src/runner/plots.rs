@@ -152,13 +152,18 @@ fn percentiles(cells: &Cells) -> Vec<Plot> {
             at(100.0, |ms| ms.p99),
             at(1_000.0, |ms| ms.p999),
         ];
-        Series { name: key.system.name(), points: points.into_iter().flatten().collect() }
+        // A system may have been asked at several rates.
+        let name = match of(runs, |run| run.rate) {
+            Some(rate) => format!("{}, {}/s", key.system.name(), spoken(rate.round())),
+            None => key.system.name(),
+        };
+        Series { name, points: points.into_iter().flatten().collect() }
     };
     let series: Vec<Series> = cells.of.iter().filter(|(key, _)| counts(key)).map(line).collect();
     if series.is_empty() {
         return Vec::new();
     }
-    let title = "Milliseconds until a shopper knows, at half of each system's most".to_owned();
+    let title = "Milliseconds until a shopper knows, at steady rates".to_owned();
     let svg = lines(&title, "all but one in … shoppers", &series);
     vec![Plot { file: "bench-latency.svg".to_owned(), title, svg }]
 }
