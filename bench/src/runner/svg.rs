@@ -6,6 +6,9 @@ pub(super) const WIDTH: f64 = 720.0;
 const BAR: f64 = 22.0;
 const GAP: f64 = 8.0;
 const LEFT: f64 = 170.0;
+/// What names beside a plot take: a letter of the style's font, and what is around them.
+const LETTER: f64 = 7.5;
+const AROUND: f64 = 40.0;
 pub(super) const COLORS: [&str; 7] = ["#2563eb", "#0891b2", "#7c3aed", "#d97706", "#dc2626", "#059669", "#6b7280"];
 
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#1f2937}.t{font-weight:600;font-size:15px}\
@@ -78,7 +81,9 @@ pub(super) fn rule(svg: &mut String, (left, right): (f64, f64), steps: u32, most
 
 /// Lines over a logarithmic axis from left to right, from zero upwards.
 pub(super) fn lines(title: &str, below: &str, series: &[Series]) -> String {
-    let (left, right, top, bottom) = (64.0, WIDTH - 170.0, 40.0, 320.0);
+    let longest = series.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+    let names = (AROUND + LETTER * longest as f64).max(170.0);
+    let (left, right, top, bottom) = (64.0, WIDTH - names, 40.0, 320.0);
     let mut svg = open(bottom + 48.0, title);
     let points = || series.iter().flat_map(|line| line.points.iter().copied());
     let (first, last) = points().fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), (x, _)| (low.min(x), high.max(x)));
@@ -183,5 +188,7 @@ mod tests {
         let svg = lines("t", "shoppers", &series(&[(10.0, 1.0), (1000.0, 2.0)]));
         assert!(svg.contains("points=\"64.0,") && svg.contains(" 550.0,"), "{svg}");
         assert!(!lines("t", "shoppers", &series(&[(10.0, 1.0)])).contains("NaN"));
+        let long = Series { name: "n".repeat(30), points: vec![(10.0, 1.0), (1000.0, 2.0)] };
+        assert!(lines("t", "shoppers", &[long]).contains(" 455.0,"), "a long name gets its room");
     }
 }
