@@ -33,13 +33,18 @@ async fn every_process_is_listed_with_what_it_does_and_how_it_fares() {
     let names = workers(&fleet, &key, 2).await;
     let mut buyers = buyers(&fleet, 20).await;
     until_paid(&mut buyers).await;
-    let body = until("all twenty are counted", async || {
+    // A beat may be older than the first push: what is waited for is one that has seen it all.
+    let body = until("all twenty are counted, with their times", async || {
         let body = listed(&fleet, &key).await;
-        let sum = |kind: &str, figure: &str| {
+        let loads = |kind: &str| -> Vec<Value> {
             let all = body["processes"].as_array().expect("a list").iter();
-            all.filter_map(|process| process["load"][kind][figure].as_u64()).sum::<u64>()
+            all.map(|process| process["load"][kind].clone()).filter(Value::is_object).collect()
         };
-        (sum("worker", "charged_total") == 20 && sum("web", "accepted_total") == 20).then_some(body.clone())
+        let (webs, workers) = (loads("web"), loads("worker"));
+        let sum = |loads: &[Value], figure: &str| loads.iter().filter_map(|load| load[figure].as_u64()).sum::<u64>();
+        let counted = sum(&workers, "charged_total") == 20 && sum(&webs, "accepted_total") == 20;
+        let timed = webs.iter().any(|web| !web["accept"].is_null() && !web["push"].is_null());
+        (counted && timed).then_some(body)
     })
     .await;
     let mut kinds: Vec<&str> = Vec::new();
