@@ -113,6 +113,13 @@ impl Scenario {
         }
     }
 
+    /// Processes on either side. As many as the sockets take; but small crowds meet what large ones do, wherever they are
+    /// set side by side: what a full wave takes.
+    fn processes(self, system: System, series: &Series, size: &Size) -> u32 {
+        let full = if self == Self::Growth && system.has_web_processes() { series.wave } else { 0 };
+        size.processes.max(full.div_ceil(SOCKETS_PER_PROCESS))
+    }
+
     /// Why a system cannot play this with sockets for so many processes; `None` if it can.
     fn unfit(self, system: System, processes: u32) -> Option<&'static str> {
         if matches!(self, Self::Minute | Self::Soldout | Self::Overload) && !system.is_stampede() {
@@ -199,8 +206,9 @@ fn plan(
     if let Some(why) = scenario.unfit(system, size.processes) {
         return Ok(Err(why));
     }
-    let webs = if system.has_web_processes() { series.webs.unwrap_or(size.processes.min(50) as u16).max(1) } else { 1 };
-    let drivers = series.drivers.unwrap_or(size.processes).min(size.sockets);
+    let processes = scenario.processes(system, series, &size);
+    let webs = if system.has_web_processes() { series.webs.unwrap_or(processes.min(50) as u16).max(1) } else { 1 };
+    let drivers = series.drivers.unwrap_or(processes).min(size.sockets);
     let overload = (scenario == Scenario::Overload).then(|| Overload::of(series));
     let stage = Stage {
         apart: overload.is_some(),
@@ -342,11 +350,15 @@ mod tests {
     use super::super::cli::{Cli, Task};
     use super::*;
 
-    fn size(scenario: Scenario, shoppers: u32, rate: Option<f64>, options: &[&str]) -> Size {
+    fn series(options: &[&str]) -> Series {
         let Task::Measure(_, series) = Cli::parse_from([&["bench"], options].concat()).task() else {
             panic!("it measures")
         };
-        Size::of(scenario, &series, shoppers, rate)
+        series
+    }
+
+    fn size(scenario: Scenario, shoppers: u32, rate: Option<f64>, options: &[&str]) -> Size {
+        Size::of(scenario, &series(options), shoppers, rate)
     }
 
     #[test]
@@ -367,6 +379,19 @@ mod tests {
         assert_eq!(size(Scenario::Compare, 10_000, None, &["--pool", "10"]).processes, 1);
         assert_eq!(Scenario::Compare.unfit(System::Bullmq, 1), None);
         assert!(Scenario::Compare.unfit(System::Bullmq, 2).is_some());
+    }
+
+    #[test]
+    fn a_small_crowd_meets_as_many_processes_as_a_large_one_where_they_are_compared() {
+        let of = |scenario: Scenario, system, shoppers, options: &[&str]| {
+            scenario.processes(system, &series(options), &size(scenario, shoppers, None, options))
+        };
+        for shoppers in [1_000, 100_000] {
+            assert_eq!(of(Scenario::Growth, System::StampedeSqlite, shoppers, &[]), 3);
+        }
+        assert_eq!(of(Scenario::Growth, System::StampedeSqlite, 1_000, &["--wave", "10000"]), 1);
+        assert_eq!(of(Scenario::Growth, System::Bullmq, 1_000, &[]), 1, "it cannot be several");
+        assert_eq!(of(Scenario::Idle, System::StampedeSqlite, 1_000, &[]), 1);
     }
 
     #[test]
