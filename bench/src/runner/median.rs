@@ -23,6 +23,8 @@ pub(super) struct Key {
     pub(super) latency_ms: u64,
     pub(super) shoppers: u32,
     pub(super) system: System,
+    /// Purchases asked for per second, to the nearest one; 0 where there is no rate.
+    pub(super) rate: u32,
 }
 
 /// The runs of one scenario that count, and how many do not.
@@ -42,7 +44,8 @@ impl Cells {
                 cells.left_out.push((record.name(), share));
                 continue;
             }
-            let key = Key { latency_ms: record.latency_ms, shoppers: record.shoppers, system: record.system };
+            let (latency_ms, shoppers, system) = (record.latency_ms, record.shoppers, record.system);
+            let key = Key { latency_ms, shoppers, system, rate: record.asked() };
             cells.of.entry(key).or_default().push(record);
         }
         cells
@@ -64,6 +67,16 @@ mod tests {
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median([]), None);
         assert_eq!(median([f64::NAN, 1.0]), Some(1.0));
+    }
+
+    #[test]
+    fn runs_at_other_rates_are_not_mixed_and_have_other_names() {
+        let run =
+            |rate| Record { system: System::Bullmq, shoppers: 500, run: 1, rate: Some(rate), ..Record::default() };
+        assert_eq!(run(2_400.4).name(), "bullmq_n500_lat0_rate2400_run1");
+        let cells = Cells::sort([run(1_200.0), run(2_400.4), run(2_400.0)], 0.05);
+        let sizes: Vec<_> = cells.of.iter().map(|(key, runs)| (key.rate, runs.len())).collect();
+        assert_eq!(sizes, [(1_200, 1), (2_400, 2)]);
     }
 
     #[test]

@@ -49,10 +49,16 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// `bullmq_n500_lat0_run1`
+    /// `bullmq_n500_lat0_run1`, or `bullmq_n500_lat0_rate1200_run1`.
     pub(super) fn name(&self) -> String {
         let system = self.system.name();
-        format!("{system}_n{}_lat{}_run{}", self.shoppers, self.latency_ms, self.run)
+        let rate = self.rate.map_or(String::new(), |_| format!("_rate{}", self.asked()));
+        format!("{system}_n{}_lat{}{rate}_run{}", self.shoppers, self.latency_ms, self.run)
+    }
+
+    /// Purchases asked for per second, to the nearest one; 0 where there is no rate.
+    pub(super) fn asked(&self) -> u32 {
+        self.rate.map_or(0, |rate| rate.round() as u32)
     }
 
     /// The share of the machine that others used.
